@@ -1,0 +1,1 @@
+//! One cache node: a Redis-compatible in-memory store.

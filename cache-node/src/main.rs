@@ -1,0 +1,3 @@
+//! One cache node: a Redis-compatible in-memory store.
+
+fn main() {}

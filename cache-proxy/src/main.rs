@@ -1,0 +1,3 @@
+//! The proxy: routes Redis commands to cache nodes by the health service's view.
+
+fn main() {}

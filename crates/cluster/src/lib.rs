@@ -1,0 +1,1 @@
+//! The contract between the processes: topology, slots, ring, view, routing, health client.

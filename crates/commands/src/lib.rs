@@ -1,0 +1,1 @@
+//! One declarative table of the commands of Redis and Valkey.

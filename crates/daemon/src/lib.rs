@@ -1,0 +1,1 @@
+//! What every FastCache process does alike: settings, logging, shutdown, admin endpoints.

@@ -1,0 +1,1 @@
+//! The Redis wire protocol: request and reply scanners and an encoder.

@@ -1,0 +1,3 @@
+//! The fastcache command: runs and inspects a whole cluster.
+
+fn main() {}

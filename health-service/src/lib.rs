@@ -1,0 +1,1 @@
+//! The one judge of node health: probes, verdicts, and the numbered view.

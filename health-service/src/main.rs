@@ -1,0 +1,3 @@
+//! The one judge of node health: probes, verdicts, and the numbered view.
+
+fn main() {}

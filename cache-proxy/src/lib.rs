@@ -1,1 +1,64 @@
-//! The proxy: routes Redis commands to cache nodes by the health service's view.
+//! The proxy: one address for a client, many cache nodes behind it.
+//!
+//! ```text
+//!  client ── session ──> dispatch ──> pipeline ── node_link ──> node
+//!             (bytes)   │  plan: which node, split, all, here   (bytes)
+//!                       │  replies: in the client's order
+//!                       │  hold: while a node is away
+//!  health service ── view_follower ──> routing (one table, swapped whole)
+//!                 <── reporter ─────── suspicions
+//! ```
+//!
+//! A worker is one thread with everything of its own: runtime, listeners, node connections, state. The
+//! control thread follows the views, reports trouble and serves the admin port. What a worker decides is in
+//! [`dispatch`] and the pure modules around it, which know no socket; what touches sockets is in `worker`,
+//! `session` and `node_link`.
+//!
+//! The proxy judges no node: it reports, and routes by the health service's view.
+
+mod client;
+mod config;
+mod dispatch;
+mod failover;
+mod failure;
+mod gather;
+mod grouping;
+mod hold;
+mod info;
+mod link;
+mod listener;
+mod local;
+mod local_client;
+mod merge;
+mod metrics;
+mod node_link;
+mod outbox;
+mod pipeline;
+mod plan;
+mod read;
+mod replies;
+mod reporter;
+mod run;
+mod session;
+mod signal;
+mod stats;
+mod target;
+mod view_follower;
+mod worker;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub use config::{Config, PROGRAM};
+pub use listener::Listeners;
+pub use run::run;
+
+/// Runs the proxy from its command line to its exit status.
+pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
+    daemon::run_main(&PROGRAM, args, async |settings| {
+        let shutdown = daemon::shutdown::signal();
+        let config = Config::from_settings(&settings)?;
+        let listeners = Listeners::bind(&config)?;
+        run(listeners, config, shutdown).await
+    })
+}

@@ -1,3 +1,7 @@
-//! The proxy: routes Redis commands to cache nodes by the health service's view.
+//! The `cache-proxy` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cache_proxy::main(std::env::args_os().skip(1))
+}

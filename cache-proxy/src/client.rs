@@ -1,0 +1,103 @@
+//! What the worker knows of one client: its protocol version, the replies it is owed, and its name.
+//!
+//! Pure; the socket belongs to the session.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use resp::Protocol;
+
+use crate::replies::{Place, Replies, SpareBuffers};
+
+/// Output capacity an idle client keeps. 4 KiB hold 32 replies of 100 bytes, so a busy client does not
+/// allocate; 10 000 idle ones hold 40 MB at most.
+const KEPT_OUTPUT: usize = 4 * 1024;
+
+/// One client of this worker.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Tells it from later clients in the same slab entry; also its `CLIENT ID`.
+    pub(crate) serial: u32,
+    pub(crate) peer: SocketAddr,
+    pub(crate) since: Instant,
+    pub(crate) protocol: Protocol,
+    /// Set by `CLIENT SETNAME` or `HELLO … SETNAME`; empty when it never was.
+    pub(crate) name: Vec<u8>,
+    pub(crate) lib_name: Vec<u8>,
+    pub(crate) lib_version: Vec<u8>,
+    /// Whether it may send commands: it gave the password, or none is needed.
+    pub(crate) authenticated: bool,
+    /// It said QUIT or broke the protocol: what it is owed is written, then it is closed.
+    pub(crate) closing: bool,
+    /// Whether it is in the list of clients with output.
+    pub(crate) listed: bool,
+    /// Whether complete replies wait for others that are still owed.
+    pub(crate) lingers: bool,
+    /// A link it feeds is full; it is not read until that one has drained.
+    pub(crate) choked: bool,
+    replies: Replies,
+    output: Vec<u8>,
+    written: usize,
+}
+
+impl Client {
+    pub(crate) fn new(serial: u32, peer: SocketAddr, since: Instant, authenticated: bool) -> Self {
+        Self {
+            serial,
+            peer,
+            since,
+            protocol: Protocol::Resp2,
+            name: Vec::new(),
+            lib_name: Vec::new(),
+            lib_version: Vec::new(),
+            authenticated,
+            closing: false,
+            listed: false,
+            lingers: false,
+            choked: false,
+            replies: Replies::default(),
+            output: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Takes the next place in line for a request.
+    #[inline]
+    pub(crate) fn expect(&mut self) -> Place {
+        self.replies.expect()
+    }
+
+    /// Takes the reply for `place`.
+    #[inline]
+    pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
+        self.replies.fill(place, reply, &mut self.output, spare);
+    }
+
+    /// Replies still owed.
+    #[inline]
+    pub(crate) fn owed(&self) -> usize {
+        self.replies.owed()
+    }
+
+    /// Bytes to write to the socket.
+    #[inline]
+    pub(crate) fn unwritten(&self) -> &[u8] {
+        &self.output[self.written..]
+    }
+
+    /// Marks the next `len` bytes as written.
+    #[inline]
+    pub(crate) fn mark_written(&mut self, len: usize) {
+        self.written += len;
+        if self.written == self.output.len() {
+            self.output.clear();
+            self.output.shrink_to(KEPT_OUTPUT);
+            self.written = 0;
+        }
+    }
+
+    /// Whether everything it asked for has been written.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.owed() == 0 && self.unwritten().is_empty()
+    }
+}

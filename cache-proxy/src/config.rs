@@ -1,0 +1,198 @@
+//! The proxy's settings: declared once as data, then turned into a checked [`Config`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use cluster::NodeId;
+use daemon::{Kind, Program, Setting, Settings};
+
+/// What can be set about a proxy.
+pub static PROGRAM: Program = Program {
+    name: "cache-proxy",
+    about: "Routes Redis commands to cache nodes by the health service's view",
+    settings: &[
+        setting(
+            "host",
+            Some("PROXY_HOST"),
+            Some("127.0.0.1"),
+            Kind::Host,
+            "Address to listen on for clients",
+        ),
+        setting(
+            "port",
+            Some("PROXY_PORT"),
+            Some("6382"),
+            Kind::Port,
+            "Port to listen on for clients; 0 picks a free one",
+        ),
+        setting(
+            "entry-port",
+            Some("ENTRY_PORT"),
+            None,
+            Kind::Port,
+            "A second port, shared with the other proxies of this machine by SO_REUSEPORT",
+        ),
+        setting(
+            "admin-port",
+            Some("ADMIN_PORT"),
+            None,
+            Kind::Port,
+            "Port for /livez, /readyz and /metrics; none when unset",
+        ),
+        setting("proxy-id", Some("PROXY_ID"), Some("proxy1"), Kind::Text, "This proxy's id in the cluster"),
+        setting(
+            "health-service",
+            Some("HEALTH_SERVICE_URL"),
+            Some("http://127.0.0.1:8080"),
+            Kind::Url,
+            "The health service to follow",
+        ),
+        setting(
+            "cluster",
+            Some("CLUSTER_FILE"),
+            None,
+            Kind::Path,
+            "cluster.toml to route by until the first view comes: for a start without the health service",
+        ),
+        setting(
+            "state-dir",
+            Some("STATE_DIR"),
+            None,
+            Kind::Path,
+            "Directory that keeps the last view over a restart; none when unset",
+        ),
+        setting(
+            "workers",
+            Some("WORKERS"),
+            Some("1"),
+            Kind::Count { min: 1, max: 256 },
+            "Threads that serve clients",
+        ),
+        setting(
+            "maxclients",
+            Some("MAXCLIENTS"),
+            Some("10000"),
+            Kind::Count { min: 1, max: 1_000_000 },
+            "Most clients at a time, over all workers",
+        ),
+        setting("requirepass", Some("REQUIREPASS"), None, Kind::Secret, "Password that clients must give"),
+        setting("node-password", Some("NODE_PASSWORD"), None, Kind::Secret, "Password to give the nodes"),
+        setting(
+            "hold-timeout",
+            Some("HOLD_TIMEOUT"),
+            Some("1s"),
+            Kind::Duration,
+            "How long a request waits for a node that cannot be reached before it is answered with an error",
+        ),
+        setting(
+            "node-timeout",
+            Some("NODE_TIMEOUT"),
+            Some("5s"),
+            Kind::Duration,
+            "How long a reply may take before the connection to the node is given up",
+        ),
+        setting(
+            "suspect-after",
+            Some("SUSPECT_AFTER"),
+            Some("200ms"),
+            Kind::Duration,
+            "How long a reply may take before the node is reported to the health service",
+        ),
+        setting(
+            "connect-timeout",
+            Some("CONNECT_TIMEOUT"),
+            Some("500ms"),
+            Kind::Duration,
+            "How long connecting to a node may take",
+        ),
+        setting(
+            "drain-timeout",
+            Some("DRAIN_TIMEOUT"),
+            Some("5s"),
+            Kind::Duration,
+            "How long requests in flight may take to finish at shutdown",
+        ),
+    ],
+};
+
+const fn setting(
+    name: &'static str,
+    env: Option<&'static str>,
+    default: Option<&'static str>,
+    kind: Kind,
+    help: &'static str,
+) -> Setting {
+    Setting { name, env, default, kind, help }
+}
+
+/// A proxy's settings, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on.
+    pub host: String,
+    /// Port to listen on.
+    pub port: u16,
+    /// A second port that is shared with other proxies.
+    pub entry_port: Option<u16>,
+    /// Port of the admin endpoints.
+    pub admin_port: Option<u16>,
+    /// This proxy's id.
+    pub proxy_id: NodeId,
+    /// Base URL of the health service.
+    pub health_service: String,
+    /// A topology to start with.
+    pub cluster_file: Option<PathBuf>,
+    /// Where the last view is kept.
+    pub state_dir: Option<PathBuf>,
+    /// Number of worker threads.
+    pub workers: usize,
+    /// Most clients of one worker.
+    pub max_clients: usize,
+    /// Password that clients must give.
+    pub password: Option<String>,
+    /// Password to give the nodes.
+    pub node_password: Option<String>,
+    /// Longest wait for a node that cannot be reached.
+    pub hold_timeout: Duration,
+    /// Longest wait for a reply.
+    pub node_timeout: Duration,
+    /// Wait for a reply after which the node is reported.
+    pub suspect_after: Duration,
+    /// Longest time to connect to a node.
+    pub connect_timeout: Duration,
+    /// Longest wait for requests in flight at shutdown.
+    pub drain_timeout: Duration,
+}
+
+impl Config {
+    /// Takes the settings over.
+    ///
+    /// # Errors
+    /// When the proxy's id is none.
+    pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        // The kinds in `PROGRAM` bound both numbers far below `usize`.
+        let count = |name| usize::try_from(settings.count(name)).unwrap_or(usize::MAX);
+        let workers = count("workers");
+        let secret = |name| settings.optional_text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        Ok(Self {
+            host: settings.text("host").to_owned(),
+            port: settings.port("port"),
+            entry_port: settings.optional_port("entry-port"),
+            admin_port: settings.optional_port("admin-port"),
+            proxy_id: NodeId::new(settings.text("proxy-id")).context("--proxy-id")?,
+            health_service: settings.text("health-service").to_owned(),
+            cluster_file: settings.optional_path("cluster").map(Into::into),
+            state_dir: settings.optional_path("state-dir").map(Into::into),
+            workers,
+            max_clients: count("maxclients").div_ceil(workers),
+            password: secret("requirepass"),
+            node_password: secret("node-password"),
+            hold_timeout: settings.duration("hold-timeout"),
+            node_timeout: settings.duration("node-timeout"),
+            suspect_after: settings.duration("suspect-after"),
+            connect_timeout: settings.duration("connect-timeout"),
+            drain_timeout: settings.duration("drain-timeout"),
+        })
+    }
+}

@@ -1,0 +1,471 @@
+//! The heart of a worker: takes requests and replies, and decides where each one goes.
+//!
+//! Everything a worker knows is here, without a socket or a clock: clients and what they are owed, links and
+//! what is on its way, gathers, and the hold. The tasks around it feed it bytes that arrived (`request`,
+//! `reply`) and events (`link_up`, `link_failed`, `apply`, `tick`: in `failover`), and then carry out what it
+//! left in its [`Outbox`]: which sockets have bytes to write, which connections to open or close.
+//!
+//! One thread owns it; nothing in it is locked or shared.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cluster::{Address, NodeIndex, Routing};
+use commands::{Command, Flags, KeyPositions};
+use resp::{Encoder, Protocol, ProtocolError, Request, encode_request};
+use slab::Slab;
+
+use crate::client::Client;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::gather::Gather;
+use crate::grouping::Grouping;
+use crate::hold::{Held, Hold};
+use crate::link::{Link, LinkId};
+use crate::local;
+use crate::merge::{Cursor, Merge};
+use crate::outbox::{Outbox, RareWork};
+use crate::plan::{self, FanOut, Plan, Split};
+use crate::replies::SpareBuffers;
+use crate::stats::Stats;
+use crate::target::{ClientId, Target};
+
+/// Most replies one client may be owed before it is read no further: a pipeline deeper than this gains
+/// nothing more.
+const MOST_OWED: usize = 1_024;
+
+/// A client with this many bytes of replies not taken is read no further until it takes some. Clients that
+/// write a whole pipeline before they read any of its replies hang when both sides' buffers are full, so this
+/// is what such a pipeline may answer.
+const MOST_UNWRITTEN: usize = 64 * 1024 * 1024;
+
+/// A link with this many bytes on their way stops the clients that feed it …
+const CHOKE_AT: usize = 4 * 1024 * 1024;
+
+/// … until it is down to this many.
+const RELEASE_AT: usize = 1024 * 1024;
+
+/// The state of one worker.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    pub(crate) config: Arc<Config>,
+    /// The time of the event being handled; set by the tasks.
+    pub(crate) now: Instant,
+    pub(crate) started: Instant,
+    pub(crate) routing: Option<Arc<Routing>>,
+    pub(crate) links: Slab<Link>,
+    /// The link to each node of `routing`, by protocol version.
+    pub(crate) link_of: Vec<[Option<LinkId>; 2]>,
+    pub(crate) clients: Slab<Client>,
+    pub(crate) gathers: Slab<Gather>,
+    pub(crate) hold: Hold,
+    pub(crate) outbox: Outbox,
+    pub(crate) stats: Stats,
+    spare: SpareBuffers,
+    grouping: Grouping,
+    serials: u32,
+    /// Shutting down: no client is read any more.
+    pub(crate) draining: bool,
+}
+
+/// A request on its way: what is sent, who gets the reply, and since when they wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) request: Request<'a>,
+    pub(crate) target: Target,
+    pub(crate) protocol: Protocol,
+    pub(crate) since: Instant,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
+        Self {
+            config,
+            now,
+            started: now,
+            routing: None,
+            links: Slab::new(),
+            link_of: Vec::new(),
+            clients: Slab::new(),
+            gathers: Slab::new(),
+            hold: Hold::default(),
+            outbox: Outbox::default(),
+            stats: Stats::default(),
+            spare: SpareBuffers::default(),
+            grouping: Grouping::default(),
+            serials: 0,
+            draining: false,
+        }
+    }
+
+    /// Takes in a new client, or `None` when there are too many.
+    pub(crate) fn connect(&mut self, peer: SocketAddr) -> Option<ClientId> {
+        if self.clients.len() >= self.config.max_clients {
+            self.stats.rejected_clients += 1;
+            return None;
+        }
+        self.serials = self.serials.wrapping_add(1);
+        self.stats.accepted_clients += 1;
+        let client = Client::new(self.serials, peer, self.now, self.config.password.is_none());
+        let index = self.clients.insert(client);
+        // `max_clients` is far below 2^32.
+        Some(ClientId { index: index as u32, serial: self.serials })
+    }
+
+    /// Forgets a client; replies still on their way to it will reach nobody.
+    pub(crate) fn disconnect(&mut self, id: ClientId) {
+        if self.client(id).is_some() {
+            self.clients.remove(id.index as usize);
+        }
+    }
+
+    /// The client, if it is still there.
+    #[inline]
+    pub(crate) fn client(&mut self, id: ClientId) -> Option<&mut Client> {
+        self.clients.get_mut(id.index as usize).filter(|client| client.serial == id.serial)
+    }
+
+    /// Whether the client's next bytes may be read now: back-pressure.
+    #[inline]
+    pub(crate) fn may_read(&mut self, id: ClientId) -> bool {
+        self.client(id).is_some_and(|client| {
+            !client.closing
+                && !client.choked
+                && client.owed() < MOST_OWED
+                && client.unwritten().len() < MOST_UNWRITTEN
+        })
+    }
+
+    /// Takes one request of a client.
+    #[inline]
+    pub(crate) fn request(&mut self, id: ClientId, request: Request<'_>) {
+        let since = self.now;
+        self.stats.requests += 1;
+        let Some(client) = self.client(id) else { return };
+        let target = Target::Client(id, client.expect());
+        let (protocol, authenticated) = (client.protocol, client.authenticated);
+        let Some(command) = commands::lookup(request.arg(0)) else {
+            return self.fail(target, &plan::unknown_command(&request));
+        };
+        if !authenticated && !command.flags.contains(Flags::NO_AUTH) {
+            return self.fail(target, "NOAUTH Authentication required.");
+        }
+        self.carry_out(command, Job { request, target, protocol, since });
+    }
+
+    /// Ends a client that broke the protocol: it gets the replies it is owed, the error, and the end.
+    pub(crate) fn refuse_client(&mut self, id: ClientId, error: &ProtocolError) {
+        let Some(client) = self.client(id) else { return };
+        client.closing = true;
+        let target = Target::Client(id, client.expect());
+        self.fail(target, &format!("ERR {error}"));
+    }
+
+    /// Plans a request and does what the plan says.
+    #[inline]
+    pub(crate) fn carry_out(&mut self, command: &'static Command, job: Job<'_>) {
+        match plan::plan(command, &job.request) {
+            Plan::One(keys) => self.send_to_one(keys, &job),
+            Plan::Local => self.answer_locally(command, &job),
+            Plan::Split(split) => self.split(split, &job),
+            Plan::Every(fan_out) => self.send_to_every(fan_out, &job),
+            Plan::Scan => self.scan(&job),
+            Plan::Refuse(refusal) => self.fail(job.target, &refusal.to_string()),
+        }
+    }
+
+    #[inline]
+    fn send_to_one(&mut self, mut keys: KeyPositions, job: &Job<'_>) {
+        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
+        let serving = |position| routing.serving(routing.slot(job.request.arg(position)));
+        let Some(first) = keys.next() else { return self.fail(job.target, "ERR syntax error") };
+        let Some(node) = serving(first) else { return self.fail(job.target, NO_NODE) };
+        if let Some(other) = keys.find(|position| serving(*position) != Some(node)) {
+            let (a, b) = (job.request.arg(first), job.request.arg(other));
+            return self.fail(job.target, &crossslot(a, b));
+        }
+        self.send(node, job.request.wire(), job, false);
+    }
+
+    /// Sends a request whose keys may be on several nodes: as it is when one node has them all, else one
+    /// request per node.
+    fn split(&mut self, split: Split, job: &Job<'_>) {
+        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
+        let stride = if split == Split::Pairs { 2 } else { 1 };
+        let mut grouping = std::mem::take(&mut self.grouping);
+        let grouped = grouping.group(&job.request, stride, routing);
+        match grouping.nodes() {
+            _ if !grouped => self.fail(job.target, NO_NODE),
+            [node] => self.send(*node, job.request.wire(), job, false),
+            nodes => self.send_parts(nodes, &grouping, split, job),
+        }
+        self.grouping = grouping;
+    }
+
+    fn send_parts(&mut self, nodes: &[NodeIndex], grouping: &Grouping, split: Split, job: &Job<'_>) {
+        let merge = match split {
+            Split::Values => Merge::ByKey(grouping.order().to_vec()),
+            Split::Pairs => Merge::First,
+            Split::Counts => Merge::Sum,
+        };
+        let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
+        let mut wire = self.spare.take();
+        for (part, node) in (0..).zip(nodes) {
+            wire.clear();
+            grouping.write_part(part, job.request.arg(0), &mut wire);
+            // A gather is an entry of a slab that the hold and the links bound.
+            let target = Target::Part { gather: gather as u32, part };
+            self.send(*node, &wire, &Job { target, ..*job }, false);
+        }
+        self.spare.put(wire);
+    }
+
+    /// Sends a request to every routable node.
+    fn send_to_every(&mut self, fan_out: FanOut, job: &Job<'_>) {
+        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
+        let nodes: Vec<_> =
+            (0..).map(NodeIndex).zip(routing.nodes()).filter(|(_, node)| node.routable).collect();
+        let nodes: Vec<_> = nodes.into_iter().map(|(index, _)| index).collect();
+        if nodes.is_empty() {
+            return self.fail(job.target, NO_NODE);
+        }
+        let merge = match fan_out {
+            FanOut::Sum => Merge::Sum,
+            FanOut::First => Merge::First,
+            FanOut::Concat => Merge::Concat,
+            FanOut::FirstNonNull => Merge::FirstNonNull,
+        };
+        let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
+        for (part, node) in (0..).zip(nodes) {
+            let target = Target::Part { gather: gather as u32, part };
+            self.send(node, job.request.wire(), &Job { target, ..*job }, true);
+        }
+    }
+
+    /// Asks one node for the next page of the walk over all nodes.
+    fn scan(&mut self, job: &Job<'_>) {
+        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
+        let nodes = routing.nodes();
+        let Some(mut cursor) = Cursor::parse(job.request.arg(1)) else {
+            return self.fail(job.target, "ERR invalid cursor");
+        };
+        if nodes.len() > Cursor::MOST_NODES {
+            return self.fail(job.target, "ERR SCAN cannot name so many nodes");
+        }
+        // A node that went out of service is passed over; its keys are not there to be seen.
+        while nodes.get(cursor.node).is_some_and(|node| !node.routable) {
+            cursor = Cursor { node: cursor.node + 1, within: 0 };
+        }
+        if cursor.node >= nodes.len() {
+            return self.deliver(job.target, b"*2\r\n$1\r\n0\r\n*0\r\n");
+        }
+        let merge = Merge::Scan { node: cursor.node, nodes: nodes.len() };
+        let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, 1));
+        let within = cursor.within.to_string();
+        let mut args: Vec<&[u8]> = job.request.args().collect();
+        args[1] = within.as_bytes();
+        let mut wire = self.spare.take();
+        encode_request(&mut wire, args.into_iter());
+        let target = Target::Part { gather: gather as u32, part: 0 };
+        // Below `MOST_NODES`.
+        self.send(NodeIndex(cursor.node as u16), &wire, &Job { target, ..*job }, true);
+        self.spare.put(wire);
+    }
+
+    fn answer_locally(&mut self, command: &'static Command, job: &Job<'_>) {
+        // Only a client's own request is planned as local; a part of one never is.
+        let Target::Client(id, _) = job.target else { return };
+        let mut reply = self.spare.take();
+        local::answer(self, id, command, &job.request, &mut reply);
+        self.deliver(job.target, &reply);
+        self.spare.put(reply);
+    }
+
+    /// Puts a request into the node's pipeline or, while there is no connection, into the hold.
+    #[inline]
+    pub(crate) fn send(&mut self, node: NodeIndex, wire: &[u8], job: &Job<'_>, bound: bool) {
+        let id = self.link_to(node, job.protocol);
+        let Some(link) = self.links.get_mut(id) else { return self.fail(job.target, NO_NODE) };
+        if !link.up {
+            let (target, protocol, since, node) = (job.target, job.protocol, job.since, link.node.clone());
+            let wire = wire.to_vec();
+            let deadline = self.deadline(since);
+            return self.hold(Held { wire, target, protocol, since, deadline, bound, node, sent: false });
+        }
+        link.pipeline.push(wire, job.target, job.since, bound);
+        if !link.listed {
+            link.listed = true;
+            self.outbox.links.push(id);
+        }
+        if link.pipeline.held_bytes() > CHOKE_AT {
+            self.choke(id, job.target);
+        }
+    }
+
+    /// Stops reading the client behind `target` until the link has drained.
+    #[cold]
+    fn choke(&mut self, link: LinkId, target: Target) {
+        let Some(id) = self.client_behind(target) else { return };
+        if let Some(client) = self.client(id).filter(|client| !client.choked) {
+            client.choked = true;
+            self.links[link].choked.push(id);
+        }
+    }
+
+    fn client_behind(&self, mut target: Target) -> Option<ClientId> {
+        loop {
+            match target {
+                Target::Client(id, _) => return Some(id),
+                Target::Part { gather, .. } => target = self.gathers.get(gather as usize)?.target,
+                Target::Handshake => return None,
+            }
+        }
+    }
+
+    /// Lets the clients go on that a link had stopped.
+    pub(crate) fn release(&mut self, link: LinkId) {
+        for id in std::mem::take(&mut self.links[link].choked) {
+            if let Some(client) = self.client(id) {
+                client.choked = false;
+                self.list(id);
+            }
+        }
+    }
+
+    /// Until when a request that waits since `since` may be held from now on: one hold, and not for ever when
+    /// it is held again and again.
+    pub(crate) fn deadline(&self, since: Instant) -> Instant {
+        let once = self.now + self.config.hold_timeout;
+        once.min(since + self.config.node_timeout + self.config.hold_timeout)
+    }
+
+    /// Keeps a request until its node is back or another one serves its keys.
+    pub(crate) fn hold(&mut self, held: Held) {
+        self.stats.held += 1;
+        self.outbox.rare.push(RareWork::Watch);
+        if let Err(held) = self.hold.push(held) {
+            let text =
+                format!("UNAVAILABLE node {} is not reachable and too many requests wait for it", held.node);
+            self.fail(held.target, &text);
+        }
+    }
+
+    /// The link to a node, opened if there is none yet.
+    #[inline]
+    pub(crate) fn link_to(&mut self, node: NodeIndex, protocol: Protocol) -> LinkId {
+        match self.link_of[node.get()][protocol as usize] {
+            Some(id) => id,
+            None => self.open_link(node, protocol),
+        }
+    }
+
+    #[cold]
+    fn open_link(&mut self, node: NodeIndex, protocol: Protocol) -> LinkId {
+        let known = self.routing.as_ref().map(|routing| routing.node(node).clone());
+        let Some(known) = known else { return LinkId::MAX };
+        let address = Address { host: known.host, port: known.port };
+        let id = self.links.insert(Link::new(known.node_id, address, protocol));
+        self.link_of[node.get()][protocol as usize] = Some(id);
+        self.outbox.rare.push(RareWork::Open(id));
+        id
+    }
+
+    /// Takes the next reply of a link.
+    ///
+    /// # Errors
+    /// When the connection is out of step or refused its handshake, and must be given up.
+    #[inline]
+    pub(crate) fn reply(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
+        let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
+        let Some(waiter) = entry.pipeline.pop() else { return Err(unasked(reply)) };
+        if !entry.choked.is_empty() && entry.pipeline.held_bytes() < RELEASE_AT {
+            self.release(link);
+        }
+        if waiter.target == Target::Handshake {
+            return handshake_reply(reply);
+        }
+        self.deliver(waiter.target, reply);
+        Ok(())
+    }
+
+    /// Gives a reply to whoever waits for it.
+    #[inline]
+    pub(crate) fn deliver(&mut self, target: Target, reply: &[u8]) {
+        match target {
+            Target::Client(id, place) => {
+                let Some(client) = self.clients.get_mut(id.index as usize) else { return };
+                if client.serial != id.serial {
+                    return;
+                }
+                client.fill(place, reply, &mut self.spare);
+                if !client.listed {
+                    client.listed = true;
+                    self.outbox.clients.push(id);
+                }
+            }
+            Target::Part { gather, part } => self.deliver_part(gather, part, reply),
+            // Taken care of in `reply`.
+            Target::Handshake => {}
+        }
+    }
+
+    fn deliver_part(&mut self, gather: u32, part: u16, reply: &[u8]) {
+        let index = gather as usize;
+        if self.gathers.get_mut(index).is_some_and(|gather| gather.take(part, reply)) {
+            let gather = self.gathers.remove(index);
+            self.deliver(gather.target, &gather.merged());
+        }
+    }
+
+    /// Puts the client into the list of those whose sockets need attention.
+    pub(crate) fn list(&mut self, id: ClientId) {
+        if let Some(client) = self.client(id).filter(|client| !client.listed) {
+            client.listed = true;
+            self.outbox.clients.push(id);
+        }
+    }
+
+    /// Answers with an error.
+    #[cold]
+    pub(crate) fn fail(&mut self, target: Target, text: &str) {
+        self.stats.errors += 1;
+        let mut reply = self.spare.take();
+        Encoder::new(&mut reply, Protocol::Resp2).error(text);
+        self.deliver(target, &reply);
+        self.spare.put(reply);
+    }
+}
+
+/// Before the first view. `LOADING` is what clients already know to wait for.
+pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster yet";
+
+/// The view names no routable node.
+const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
+
+#[cold]
+fn handshake_reply(reply: &[u8]) -> Result<(), Failure> {
+    if reply.first() == Some(&b'-') {
+        return Err(Failure::Handshake(String::from_utf8_lossy(reply).trim().to_owned()));
+    }
+    Ok(())
+}
+
+#[cold]
+fn unasked(reply: &[u8]) -> Failure {
+    /// Enough to recognise a `-ERR max number of clients reached` by.
+    const SHOWN: usize = 80;
+    let shown = String::from_utf8_lossy(&reply[..reply.len().min(SHOWN)]);
+    Failure::Protocol(format!("the node said what nobody asked for: {}", shown.trim()))
+}
+
+fn crossslot(a: &[u8], b: &[u8]) -> String {
+    /// Enough to recognise a key by.
+    const SHOWN: usize = 64;
+    let shown = |key: &[u8]| String::from_utf8_lossy(&key[..key.len().min(SHOWN)]).into_owned();
+    format!(
+        "CROSSSLOT Keys in request don't live on the same node: '{}' and '{}'; give them a common {{tag}}",
+        shown(a),
+        shown(b)
+    )
+}

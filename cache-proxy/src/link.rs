@@ -1,0 +1,50 @@
+//! What the worker knows of one connection to a node: where it goes, whether it is up, what is on its way.
+//!
+//! Pure; the socket belongs to the connection's task in `node_link`.
+
+use std::time::Instant;
+
+use cluster::{Address, NodeId};
+use resp::Protocol;
+
+use crate::pipeline::Pipeline;
+use crate::target::ClientId;
+
+/// Index of a link in the worker's slab.
+pub(crate) type LinkId = usize;
+
+/// A connection to one node in one protocol version. Replies to RESP3 clients come over a RESP3 connection,
+/// so they pass through as they are.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) node: NodeId,
+    pub(crate) address: Address,
+    pub(crate) protocol: Protocol,
+    /// Connected; requests go into the pipeline. While it is not, they are held.
+    pub(crate) up: bool,
+    /// Whether it is in the list of links with bytes to write.
+    pub(crate) listed: bool,
+    pub(crate) pipeline: Pipeline,
+    /// Clients that may not send more until this link has drained.
+    pub(crate) choked: Vec<ClientId>,
+    /// When it was last reported as slow.
+    pub(crate) suspected: Option<Instant>,
+    /// The last attempt to connect failed; said once, not at each attempt.
+    pub(crate) failing: bool,
+}
+
+impl Link {
+    pub(crate) fn new(node: NodeId, address: Address, protocol: Protocol) -> Self {
+        Self {
+            node,
+            address,
+            protocol,
+            up: false,
+            listed: false,
+            pipeline: Pipeline::default(),
+            choked: Vec::new(),
+            suspected: None,
+            failing: false,
+        }
+    }
+}

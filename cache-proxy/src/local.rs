@@ -1,0 +1,276 @@
+//! Answers what concerns the connection or the proxy itself, so that every client library finds the server it
+//! expects when it connects.
+//!
+//! To a client the whole cluster is one standalone Redis: `INFO` says `redis_mode:standalone`, there is one
+//! database, no replication, no cluster mode.
+
+use commands::Command;
+use resp::{Encoder, Protocol, Request};
+
+use crate::dispatch::{Dispatcher, NO_VIEW};
+use crate::info;
+use crate::target::ClientId;
+
+/// The version of Redis whose commands and replies the tier is compatible with. Clients choose features by
+/// it.
+pub(crate) const REDIS_VERSION: &str = "7.2.0";
+
+/// Answers one request of a client that is planned as local. Appends exactly one reply to `out`.
+pub(crate) fn answer(
+    worker: &mut Dispatcher,
+    id: ClientId,
+    command: &'static Command,
+    request: &Request<'_>,
+    out: &mut Vec<u8>,
+) {
+    if command.name == "hello" {
+        return hello(worker, id, request, out);
+    }
+    let Some(client) = worker.client(id) else { return };
+    let mut to = Encoder::new(out, client.protocol);
+    match command.name {
+        "ping" => ping(worker, request, &mut to),
+        "echo" => to.bulk(request.arg(1)),
+        "quit" => {
+            client.closing = true;
+            to.simple("OK");
+        }
+        "reset" => reset(worker, id, out),
+        "auth" => auth(worker, id, request, &mut to),
+        "select" => select(request, &mut to),
+        "client" => crate::local_client::answer(worker, id, command, request, &mut to),
+        "command" => commands::introspect::answer(request, &mut to),
+        "info" => to.verbatim("txt", info::text(worker, request).as_bytes()),
+        "config" => config(worker, command, request, &mut to),
+        "cluster" => to.error("ERR This instance has cluster support disabled"),
+        "role" => role(&mut to),
+        "module" | "latency" => empty_list(command, request, &mut to),
+        "slowlog" => slowlog(command, request, &mut to),
+        "time" => time(&mut to),
+        // No replica will ever confirm a write.
+        "wait" => to.integer(0),
+        "readonly" | "readwrite" => to.simple("OK"),
+        other => to.error(&format!("ERR '{other}' is not supported by the proxy")),
+    }
+}
+
+/// `PING` is what a load balancer asks, so it says whether requests can be served: not before the first view,
+/// and not while draining.
+fn ping(worker: &Dispatcher, request: &Request<'_>, to: &mut Encoder<'_>) {
+    match request.get(1) {
+        _ if request.len() > 2 => to.error("ERR wrong number of arguments for 'ping' command"),
+        _ if worker.routing.is_none() => to.error(NO_VIEW),
+        _ if worker.draining => to.error("LOADING the proxy is shutting down"),
+        Some(text) => to.bulk(text),
+        None => to.simple("PONG"),
+    }
+}
+
+fn hello(worker: &mut Dispatcher, id: ClientId, request: &Request<'_>, out: &mut Vec<u8>) {
+    let result = parse_hello(request).and_then(|wanted| {
+        if let Some(password) = wanted.password {
+            check_password(worker, id, wanted.user, password)?;
+        }
+        let client = worker.client(id).ok_or("ERR client is gone")?;
+        if !client.authenticated {
+            return Err("NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+                        <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+                        RESP protocol version at the same time");
+        }
+        if let Some(name) = wanted.name {
+            client.name = name.to_vec();
+        }
+        client.protocol = wanted.protocol.unwrap_or(client.protocol);
+        Ok((client.protocol, client.serial))
+    });
+    match result {
+        Ok((protocol, serial)) => write_hello(serial, &mut Encoder::new(out, protocol)),
+        Err(text) => Encoder::new(out, Protocol::Resp2).error(text),
+    }
+}
+
+/// What a `HELLO` asks for.
+#[derive(Default)]
+struct Hello<'a> {
+    protocol: Option<Protocol>,
+    user: &'a [u8],
+    password: Option<&'a [u8]>,
+    name: Option<&'a [u8]>,
+}
+
+fn parse_hello<'a>(request: &Request<'a>) -> Result<Hello<'a>, &'static str> {
+    let mut hello = Hello::default();
+    let mut args = request.args().skip(1);
+    hello.protocol = match args.next() {
+        None => None,
+        Some(b"2") => Some(Protocol::Resp2),
+        Some(b"3") => Some(Protocol::Resp3),
+        Some(other) if other.iter().all(u8::is_ascii_digit) => {
+            return Err("NOPROTO unsupported protocol version");
+        }
+        Some(_) => return Err("ERR Protocol version is not an integer or out of range"),
+    };
+    const SYNTAX: &str = "ERR Syntax error in HELLO option";
+    while let Some(option) = args.next() {
+        if option.eq_ignore_ascii_case(b"AUTH") {
+            hello.user = args.next().ok_or(SYNTAX)?;
+            hello.password = Some(args.next().ok_or(SYNTAX)?);
+        } else if option.eq_ignore_ascii_case(b"SETNAME") {
+            hello.name = Some(args.next().filter(|name| is_name(name)).ok_or(SYNTAX)?);
+        } else {
+            return Err(SYNTAX);
+        }
+    }
+    Ok(hello)
+}
+
+fn write_hello(serial: u32, to: &mut Encoder<'_>) {
+    to.map(7);
+    let mut text = |field: &str, value: &str| {
+        to.bulk(field.as_bytes());
+        to.bulk(value.as_bytes());
+    };
+    text("server", "redis");
+    text("version", REDIS_VERSION);
+    to.bulk(b"proto");
+    to.integer(if to.protocol() == Protocol::Resp3 { 3 } else { 2 });
+    to.bulk(b"id");
+    to.integer(serial.into());
+    for (field, value) in [("mode", "standalone"), ("role", "master")] {
+        to.bulk(field.as_bytes());
+        to.bulk(value.as_bytes());
+    }
+    to.bulk(b"modules");
+    to.array(0);
+}
+
+/// Client names may hold no blanks and no line breaks, as in Redis.
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    name.iter().all(|byte| (b'!'..=b'~').contains(byte))
+}
+
+fn reset(worker: &mut Dispatcher, id: ClientId, out: &mut Vec<u8>) {
+    let authenticated = worker.config.password.is_none();
+    if let Some(client) = worker.client(id) {
+        client.protocol = Protocol::Resp2;
+        client.name.clear();
+        client.authenticated = authenticated;
+    }
+    Encoder::new(out, Protocol::Resp2).simple("RESET");
+}
+
+fn auth(worker: &mut Dispatcher, id: ClientId, request: &Request<'_>, to: &mut Encoder<'_>) {
+    let (user, password) = match request.len() {
+        2 => (&b"default"[..], request.arg(1)),
+        3 => (request.arg(1), request.arg(2)),
+        _ => return to.error("ERR syntax error"),
+    };
+    if worker.config.password.is_none() && request.len() == 2 {
+        return to.error(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your \
+             configuration is correct?",
+        );
+    }
+    match check_password(worker, id, user, password) {
+        Ok(()) => to.simple("OK"),
+        Err(text) => to.error(text),
+    }
+}
+
+fn check_password(
+    worker: &mut Dispatcher,
+    id: ClientId,
+    user: &[u8],
+    password: &[u8],
+) -> Result<(), &'static str> {
+    let right = worker.config.password.as_ref().is_none_or(|known| same_secret(known.as_bytes(), password));
+    if user != b"default" || !right {
+        return Err("WRONGPASS invalid username-password pair or user is disabled.");
+    }
+    if let Some(client) = worker.client(id) {
+        client.authenticated = true;
+    }
+    Ok(())
+}
+
+/// Compares without stopping at the first difference: the time taken tells nothing of the secret but its
+/// length.
+fn same_secret(known: &[u8], given: &[u8]) -> bool {
+    known.len() == given.len() && known.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+}
+
+fn select(request: &Request<'_>, to: &mut Encoder<'_>) {
+    let index = std::str::from_utf8(request.arg(1)).ok().and_then(|text| text.parse::<i64>().ok());
+    match index {
+        Some(0) => to.simple("OK"),
+        Some(_) => to.error("ERR DB index is out of range"),
+        None => to.error("ERR value is not an integer or out of range"),
+    }
+}
+
+fn config(worker: &Dispatcher, command: &'static Command, request: &Request<'_>, to: &mut Encoder<'_>) {
+    match command.subcommand(request.arg(1)).map(Command::short_name) {
+        Some("get") if request.len() > 2 => {
+            let settings = config_values(worker);
+            let wanted = |name: &str| {
+                request
+                    .args()
+                    .skip(2)
+                    .any(|pattern| commands::glob_matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
+            };
+            let found: Vec<_> = settings.iter().filter(|(name, _)| wanted(name)).collect();
+            to.map(found.len());
+            for (name, value) in found {
+                to.bulk(name.as_bytes());
+                to.bulk(value.as_bytes());
+            }
+        }
+        Some("resetstat") => to.simple("OK"),
+        _ => to.error("ERR CONFIG of the proxy is set by flags, environment or file; CONFIG GET reads it"),
+    }
+}
+
+/// What `CONFIG GET` knows: what tools ask for when they connect, under Redis' names.
+fn config_values(worker: &Dispatcher) -> Vec<(&'static str, String)> {
+    vec![
+        ("appendonly", "no".to_owned()),
+        ("databases", "1".to_owned()),
+        ("maxclients", worker.config.max_clients.to_string()),
+        ("maxmemory", "0".to_owned()),
+        ("proto-max-bulk-len", resp::Limits::default().max_bulk_len.to_string()),
+        ("save", String::new()),
+        ("timeout", "0".to_owned()),
+    ]
+}
+
+fn role(to: &mut Encoder<'_>) {
+    to.array(3);
+    to.bulk(b"master");
+    to.integer(0);
+    to.array(0);
+}
+
+/// `MODULE LIST`, `LATENCY LATEST` and their kin: there are none.
+fn empty_list(command: &'static Command, request: &Request<'_>, to: &mut Encoder<'_>) {
+    match request.get(1).and_then(|name| command.subcommand(name)).map(Command::short_name) {
+        Some("list" | "latest" | "history") => to.array(0),
+        Some("reset") => to.integer(0),
+        _ => to.error(&format!("ERR '{}' of this form is not supported by the proxy", command.name)),
+    }
+}
+
+fn slowlog(command: &'static Command, request: &Request<'_>, to: &mut Encoder<'_>) {
+    match command.subcommand(request.arg(1)).map(Command::short_name) {
+        Some("len") => to.integer(0),
+        Some("get") => to.array(0),
+        Some("reset") => to.simple("OK"),
+        _ => to.error("ERR unknown subcommand. Try SLOWLOG GET, LEN or RESET."),
+    }
+}
+
+fn time(to: &mut Encoder<'_>) {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    to.array(2);
+    to.bulk(now.as_secs().to_string().as_bytes());
+    to.bulk(now.subsec_micros().to_string().as_bytes());
+}

@@ -1,0 +1,82 @@
+//! The proxy's metrics: the workers' published counts, added up when somebody asks.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::stats::{Published, Stats};
+
+/// The registry of `/metrics`.
+pub(crate) fn registry(workers: Vec<Arc<Published>>) -> Registry {
+    let mut registry = Registry::with_prefix("cache_proxy");
+    daemon::process_metrics::register(&mut registry);
+    registry.register_collector(Box::new(WorkerCounts(workers)));
+    registry
+}
+
+#[derive(Debug)]
+struct WorkerCounts(Vec<Arc<Published>>);
+
+impl Collector for WorkerCounts {
+    fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats: Vec<Stats> = self.0.iter().map(|worker| worker.get()).collect();
+        let sum = stats.iter().fold(Stats::default(), |sum, stats| sum + *stats);
+        for (name, help, value) in counters(&sum) {
+            write(&mut to, name, help, &ConstCounter::new(value))?;
+        }
+        let epoch = stats.iter().map(|stats| stats.epoch).min().unwrap_or(0);
+        write(
+            &mut to,
+            "view_epoch",
+            "Epoch of the view routed by, the lowest of all workers",
+            &gauge(epoch),
+        )?;
+        for (name, help, value) in gauges(&sum) {
+            write(&mut to, name, help, &gauge(value))?;
+        }
+        Ok(())
+    }
+}
+
+fn write(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, metric: &impl EncodeMetric) -> fmt::Result {
+    metric.encode(to.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+/// Prometheus' gauges are signed; these counts stay far below 2^63.
+fn gauge(value: u64) -> ConstGauge<i64> {
+    ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 8] {
+    [
+        ("requests", "Requests of clients", sum.requests),
+        ("errors", "Error replies made by the proxy itself", sum.errors),
+        ("requests_held", "Requests that waited because their node was not connected", sum.held),
+        ("requests_resent", "Requests sent again, to the same node or to a stand-in", sum.resent),
+        ("requests_expired", "Requests given up after their time", sum.expired),
+        ("node_connection_failures", "Connections to nodes that were refused or lost", sum.link_failures),
+        ("client_connections", "Clients taken in", sum.accepted_clients),
+        (
+            "client_connections_rejected",
+            "Clients turned away because there were too many",
+            sum.rejected_clients,
+        ),
+    ]
+}
+
+fn gauges(sum: &Stats) -> [(&'static str, &'static str, u64); 3] {
+    [
+        ("connected_clients", "Clients connected now", sum.connected_clients),
+        (
+            "connected_nodes",
+            "Node connections now, over all workers and protocol versions",
+            sum.connected_links,
+        ),
+        ("requests_waiting", "Requests held now", sum.waiting),
+    ]
+}

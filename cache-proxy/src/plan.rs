@@ -1,0 +1,311 @@
+//! Decides what to do with one request: answer it here, send it to one node, split it, or ask every node.
+//!
+//! It looks at the command's row in the table and at the request's arguments, and at nothing else: which
+//! node serves a key is the dispatcher's business. What to do with a command that does not follow from its
+//! row (is it split? asked of every node?) is decided once per command, so a request costs one load.
+//!
+//! Pure.
+
+use std::sync::LazyLock;
+
+use commands::{Class, Command, Flags, KeyError, KeyPositions};
+use resp::Request;
+
+/// What to do with a request.
+#[derive(Debug)]
+pub(crate) enum Plan {
+    /// Answer it in the proxy.
+    Local,
+    /// Send it as it is to the node that serves its keys; there is at least one.
+    One(KeyPositions),
+    /// One request of the same command per node, with the keys that node serves.
+    Split(Split),
+    /// The same request to every routable node.
+    Every(FanOut),
+    /// A page of the walk over all nodes.
+    Scan,
+    /// Answer with an error.
+    Refuse(Refusal),
+}
+
+/// A command whose keys may live on several nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Split {
+    /// `MGET`: values in the order of the keys.
+    Values,
+    /// `MSET`: key and value, key and value.
+    Pairs,
+    /// `DEL` and its kin: the counts add up.
+    Counts,
+}
+
+/// A command that concerns all nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FanOut {
+    /// `DBSIZE`.
+    Sum,
+    /// `FLUSHALL`.
+    First,
+    /// `KEYS`.
+    Concat,
+    /// `RANDOMKEY`.
+    FirstNonNull,
+}
+
+/// Why a request cannot be served. `Display` is the text of the error reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("ERR wrong number of arguments for '{}' command", .0.name)]
+    Arity(Named),
+    #[error("ERR {0}")]
+    Keys(KeyError),
+    #[error("ERR unknown subcommand '{given}'. Try {} HELP.", command.to_ascii_uppercase())]
+    Subcommand { command: &'static str, given: String },
+    #[error("ERR '{}' without a key cannot be routed: the proxy chooses the node by key", .0.name)]
+    NoKey(Named),
+    #[error("ERR '{}' would block the connection that all clients share; the proxy does not serve it", .0.name)]
+    Blocking(Named),
+    #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own", .0.name)]
+    Transaction(Named),
+    #[error("ERR '{}' is not served by the proxy: channels need a connection of their own", .0.name)]
+    PubSub(Named),
+    #[error("ERR '{}' administers one server; ask the node itself", .0.name)]
+    Admin(Named),
+}
+
+/// A command by its name, for error texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Named {
+    name: &'static str,
+}
+
+/// What a command's row decides about all its requests.
+#[derive(Debug, Clone, Copy)]
+enum Handling {
+    Local,
+    ByKey,
+    Split(Split),
+    Every(FanOut),
+    Scan,
+    Refuse(fn(Named) -> Refusal),
+    /// Its subcommands differ.
+    BySubcommand,
+}
+
+/// One entry per command and subcommand.
+static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
+    let mut handling = vec![Handling::ByKey; commands::ID_COUNT];
+    for command in commands::all() {
+        handling[command.id.index()] = of_command(command);
+        for subcommand in command.subcommands {
+            handling[subcommand.id.index()] = of_class(subcommand);
+        }
+    }
+    handling
+});
+
+/// What the proxy answers by itself. Everything that a client library sends when it connects is here
+///, so no client fails at its handshake.
+const LOCAL: [&str; 20] = [
+    "ping",
+    "echo",
+    "quit",
+    "reset",
+    "hello",
+    "auth",
+    "select",
+    "client",
+    "command",
+    "info",
+    "config",
+    "cluster",
+    "role",
+    "module",
+    "time",
+    "slowlog",
+    "latency",
+    "wait",
+    "readonly",
+    "readwrite",
+];
+
+fn of_command(command: &Command) -> Handling {
+    match command.name {
+        name if LOCAL.contains(&name) => Handling::Local,
+        "mget" => Handling::Split(Split::Values),
+        "mset" => Handling::Split(Split::Pairs),
+        "del" | "unlink" | "exists" | "touch" => Handling::Split(Split::Counts),
+        "dbsize" => Handling::Every(FanOut::Sum),
+        "flushall" | "flushdb" => Handling::Every(FanOut::First),
+        "keys" => Handling::Every(FanOut::Concat),
+        "randomkey" => Handling::Every(FanOut::FirstNonNull),
+        "scan" => Handling::Scan,
+        _ if !command.subcommands.is_empty() => Handling::BySubcommand,
+        _ => of_class(command),
+    }
+}
+
+fn of_class(command: &Command) -> Handling {
+    match command.class {
+        Class::Read | Class::Write | Class::Scripting => Handling::ByKey,
+        // Whether these block depends on an option.
+        Class::Blocking if command.name.starts_with("xread") => Handling::ByKey,
+        Class::Blocking => Handling::Refuse(Refusal::Blocking),
+        Class::Transaction => Handling::Refuse(Refusal::Transaction),
+        Class::PubSub => Handling::Refuse(Refusal::PubSub),
+        Class::Admin | Class::Connection => Handling::Refuse(Refusal::Admin),
+    }
+}
+
+/// What to do with `request`, whose first argument names `command`.
+#[inline]
+pub(crate) fn plan(command: &'static Command, request: &Request<'_>) -> Plan {
+    if !command.arity_fits(request.len()) {
+        return Plan::Refuse(Refusal::Arity(Named { name: command.name }));
+    }
+    planned(command, HANDLING[command.id.index()], request)
+}
+
+#[inline]
+fn planned(command: &'static Command, handling: Handling, request: &Request<'_>) -> Plan {
+    match handling {
+        Handling::ByKey => by_key(command, request),
+        Handling::Local => Plan::Local,
+        Handling::Split(Split::Pairs) if request.len().is_multiple_of(2) => {
+            Plan::Refuse(Refusal::Arity(Named { name: command.name }))
+        }
+        Handling::Split(split) => Plan::Split(split),
+        Handling::Every(fan_out) => Plan::Every(fan_out),
+        Handling::Scan => Plan::Scan,
+        Handling::Refuse(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
+        Handling::BySubcommand => by_subcommand(command, request),
+    }
+}
+
+#[inline]
+fn by_key(command: &'static Command, request: &Request<'_>) -> Plan {
+    let named = Named { name: command.name };
+    match command.keys(request.len(), |index| request.arg(index)) {
+        Ok(keys) if keys.len() == 0 => Plan::Refuse(Refusal::NoKey(named)),
+        Ok(_) if command.flags.contains(Flags::BLOCKING) && blocks(request) => {
+            Plan::Refuse(Refusal::Blocking(named))
+        }
+        Ok(keys) => Plan::One(keys),
+        Err(KeyError::Arity { .. }) => Plan::Refuse(Refusal::Arity(named)),
+        Err(error) => Plan::Refuse(Refusal::Keys(error)),
+    }
+}
+
+/// Whether an `XREAD` or `XREADGROUP` asks to wait. Options end where the streams begin.
+fn blocks(request: &Request<'_>) -> bool {
+    let mut options = request.args().take_while(|arg| !arg.eq_ignore_ascii_case(b"STREAMS"));
+    options.any(|arg| arg.eq_ignore_ascii_case(b"BLOCK"))
+}
+
+fn by_subcommand(command: &'static Command, request: &Request<'_>) -> Plan {
+    let given = request.get(1).unwrap_or_default();
+    let Some(subcommand) = command.subcommand(given) else {
+        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
+        return Plan::Refuse(Refusal::Subcommand { command: command.name, given });
+    };
+    if !subcommand.arity_fits(request.len()) {
+        return Plan::Refuse(Refusal::Arity(Named { name: subcommand.name }));
+    }
+    planned(subcommand, HANDLING[subcommand.id.index()], request)
+}
+
+/// The error reply for a command that no Redis knows, in Redis' words.
+pub(crate) fn unknown_command(request: &Request<'_>) -> String {
+    /// Redis shows this many bytes of the name, and of all arguments together.
+    const SHOWN: usize = 128;
+    let cut =
+        |bytes: &[u8], most: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(most)]).into_owned();
+    let mut args = String::new();
+    for arg in request.args().skip(1) {
+        if args.len() >= SHOWN {
+            break;
+        }
+        args += &format!("'{}' ", cut(arg, SHOWN - args.len()));
+    }
+    format!("ERR unknown command '{}', with args beginning with: {args}", cut(request.arg(0), SHOWN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use resp::{Limits, RequestScanner};
+
+    /// What is planned for an inline request.
+    fn planned(line: &str) -> String {
+        let line = format!("{line}\r\n");
+        let mut scanner = RequestScanner::new(Limits::default());
+        scanner.scan(line.as_bytes()).unwrap().unwrap();
+        let request = scanner.request(line.as_bytes());
+        let Some(command) = commands::lookup(request.arg(0)) else { return unknown_command(&request) };
+        match plan(command, &request) {
+            Plan::One(keys) => format!("one {:?}", keys.collect::<Vec<_>>()),
+            Plan::Refuse(refusal) => refusal.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_kind_of_command_has_its_plan() {
+        for (line, expected) in [
+            ("GET k", "one [1]"),
+            ("set k v EX 10", "one [1]"),
+            ("RENAME a b", "one [1, 2]"),
+            ("ZUNIONSTORE d 2 a b", "one [1, 3, 4]"),
+            ("OBJECT ENCODING k", "one [2]"),
+            ("MEMORY USAGE k", "one [2]"),
+            ("EVAL x y k", "ERR value is not an integer or out of range"),
+            ("EVAL x 1 k", "one [3]"),
+            ("XREAD COUNT 2 STREAMS s 0", "one [4]"),
+            ("MGET a b", "Split(Values)"),
+            ("MSET a 1 b 2", "Split(Pairs)"),
+            ("DEL a b", "Split(Counts)"),
+            ("DBSIZE", "Every(Sum)"),
+            ("FLUSHALL ASYNC", "Every(First)"),
+            ("KEYS *", "Every(Concat)"),
+            ("SCAN 0 COUNT 10", "Scan"),
+            ("PING", "Local"),
+            ("CLIENT SETINFO LIB-NAME x", "Local"),
+        ] {
+            assert_eq!(planned(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_in_words() {
+        for (line, expected) in [
+            ("GET", "ERR wrong number of arguments for 'get' command"),
+            ("MSET a 1 b", "ERR wrong number of arguments for 'mset' command"),
+            ("OBJECT NOPE k", "ERR unknown subcommand 'NOPE'. Try OBJECT HELP."),
+            ("OBJECT ENCODING", "ERR wrong number of arguments for 'object|encoding' command"),
+            ("ZUNION 5 a", "ERR syntax error"),
+            ("NOPE a b", "ERR unknown command 'NOPE', with args beginning with: 'a' 'b' "),
+        ] {
+            assert_eq!(planned(line), expected, "{line}");
+        }
+        for (line, word) in [
+            ("EVAL x 0", "without a key"),
+            ("BLPOP l 0", "block"),
+            ("XREAD BLOCK 0 STREAMS s 0", "block"),
+            ("MULTI", "transaction"),
+            ("SUBSCRIBE c", "channels"),
+            ("SHUTDOWN", "administers"),
+        ] {
+            let refused = planned(line);
+            assert!(refused.starts_with("ERR ") && refused.contains(word), "{line}: {refused}");
+        }
+    }
+
+    #[test]
+    fn every_command_of_the_table_has_a_plan_that_does_not_panic() {
+        for command in commands::all() {
+            for extra in 0..6 {
+                planned(&format!("{}{}", command.name, " 1".repeat(extra)));
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Counts of one worker: plain numbers while it works, published now and then for other threads to read.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// What a worker counts.
+        #[derive(Debug, Clone, Copy, Default)]
+        pub(crate) struct Stats {
+            $($(#[$doc])* pub(crate) $name: u64,)*
+        }
+
+        /// The last published counts of a worker. One thread writes, any may read.
+        #[derive(Debug, Default)]
+        pub(crate) struct Published {
+            $($name: AtomicU64,)*
+        }
+
+        impl Published {
+            /// Publishes `stats`: one plain store per count.
+            pub(crate) fn set(&self, stats: &Stats) {
+                $(self.$name.store(stats.$name, Ordering::Relaxed);)*
+            }
+
+            /// The counts published last.
+            pub(crate) fn get(&self) -> Stats {
+                Stats { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+
+        impl std::ops::Add for Stats {
+            type Output = Self;
+
+            fn add(self, other: Self) -> Self {
+                Self { $($name: self.$name + other.$name,)* }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Requests of clients.
+    requests,
+    /// Error replies made by the proxy itself.
+    errors,
+    /// Requests that had to wait because their node was not connected.
+    held,
+    /// Requests given up after their time.
+    expired,
+    /// Requests sent again, to the same node or to a stand-in.
+    resent,
+    /// Connections to nodes that were lost or refused.
+    link_failures,
+    /// Clients taken in since the start.
+    accepted_clients,
+    /// Clients turned away because there were too many.
+    rejected_clients,
+    /// Clients connected now.
+    connected_clients,
+    /// Links connected now.
+    connected_links,
+    /// Requests held now.
+    waiting,
+    /// Epoch of the view routed by; 0 before the first.
+    epoch,
+}

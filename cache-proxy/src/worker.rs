@@ -1,0 +1,363 @@
+//! A worker: one thread, one runtime, its own listeners, its own connections to the nodes.
+//!
+//! The tasks of a worker (one per client, one per link, and a few here) share one [`Dispatcher`] and carry
+//! out what it leaves in its outbox. Nothing crosses threads but the routing that comes in, the suspicions
+//! that go out, and the published counts.
+//!
+//! When bytes are written:
+//! - to a node: at the end of the loop's turn, so that requests of many clients go out in one write;
+//! - to a client: when every reply it is owed is there, or 16 KiB are, or a millisecond has passed. Writing
+//!   at each reply would make one and a half writes per request of a pipeline.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cluster::Routing;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle, spawn_local};
+use tokio::time::sleep;
+
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::link::LinkId;
+use crate::node_link::{self, LinkSocket};
+use crate::outbox::{RareWork, Suspicion};
+use crate::session::{ClientSocket, Session};
+use crate::signal::Signal;
+use crate::stats::Published;
+use crate::target::ClientId;
+
+/// Room for one read: a full pipeline of a client, or of a node's replies.
+pub(crate) const READ_LEN: usize = 64 * 1024;
+
+/// A client's complete replies are written at once from this size on, even while others are owed.
+const WRITE_AT: usize = 16 * 1024;
+
+/// How long complete replies wait for others of the same pipeline. The runtime's timers tick in
+/// milliseconds.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// How often deadlines are looked at while something is waiting: a quarter of the default suspicion time.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long to wait after a failed accept: out of file descriptors, most likely, and some must be closed
+/// first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Tasks polled between two looks at the sockets. The default, 61, looks too often for a loop whose turns
+/// are made of many short tasks.
+const EVENT_INTERVAL: u32 = 128;
+
+/// What a worker gets from the control thread and gives to it.
+#[derive(Debug)]
+pub(crate) struct Wiring {
+    pub(crate) config: Arc<Config>,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) routing: watch::Receiver<Option<Arc<Routing>>>,
+    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) suspicions: mpsc::Sender<Suspicion>,
+    pub(crate) published: Arc<Published>,
+}
+
+/// The shared state of one worker's tasks.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) config: Arc<Config>,
+    pub(crate) dispatcher: RefCell<Dispatcher>,
+    /// Where every read of this thread lands: an idle connection holds no buffer.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    sockets: RefCell<Vec<Option<Rc<ClientSocket>>>>,
+    links: RefCell<Vec<Option<LinkTask>>>,
+    /// Links have bytes to write.
+    turn: Signal,
+    /// Clients have replies that have waited for others.
+    lingering: RefCell<Vec<ClientId>>,
+    linger: Signal,
+    /// Something waits, so that deadlines matter.
+    clock: Signal,
+    clock_runs: Cell<bool>,
+    suspicions: mpsc::Sender<Suspicion>,
+    published: Arc<Published>,
+}
+
+#[derive(Debug)]
+struct LinkTask {
+    socket: Rc<LinkSocket>,
+    task: AbortHandle,
+}
+
+/// Runs a worker on this thread until it has drained.
+pub(crate) fn run(wiring: Wiring) -> std::io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+    tokio::task::LocalSet::new().block_on(&runtime, serve(wiring))
+}
+
+async fn serve(wiring: Wiring) -> std::io::Result<()> {
+    let Wiring { config, listeners, routing, mut draining, suspicions, published } = wiring;
+    let worker = Rc::new(Worker {
+        dispatcher: RefCell::new(Dispatcher::new(Arc::clone(&config), Instant::now())),
+        config,
+        scratch: RefCell::new(vec![0; READ_LEN].into_boxed_slice()),
+        sockets: RefCell::default(),
+        links: RefCell::default(),
+        turn: Signal::default(),
+        lingering: RefCell::default(),
+        linger: Signal::default(),
+        clock: Signal::default(),
+        clock_runs: Cell::new(false),
+        suspicions,
+        published,
+    });
+    let mut accepting = Vec::new();
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener)?;
+        accepting.push(spawn_local(accept(Rc::clone(&worker), listener)));
+    }
+    spawn_local(write_to_links(Rc::clone(&worker)));
+    spawn_local(write_lingering(Rc::clone(&worker)));
+    spawn_local(watch_deadlines(Rc::clone(&worker)));
+    spawn_local(follow_routing(Rc::clone(&worker), routing));
+    // An error means that the control thread is gone, which ends the worker as well.
+    let _ = draining.wait_for(|draining| *draining).await;
+    worker.drain(&accepting).await;
+    Ok(())
+}
+
+async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => worker.admit(stream, peer),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a client");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn follow_routing(worker: Rc<Worker>, mut routing: watch::Receiver<Option<Arc<Routing>>>) {
+    loop {
+        let current = routing.borrow_and_update().clone();
+        if let Some(current) = current {
+            worker.event(|dispatcher| dispatcher.apply(&current));
+        }
+        if routing.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Runs behind the tasks that were ready in the same turn, so it sees all that they have gathered.
+async fn write_to_links(worker: Rc<Worker>) {
+    let mut listed = Vec::new();
+    loop {
+        worker.turn.raised().await;
+        std::mem::swap(&mut listed, &mut worker.dispatcher.borrow_mut().outbox.links);
+        for id in listed.drain(..) {
+            worker.write_to_link(id);
+        }
+    }
+}
+
+async fn write_lingering(worker: Rc<Worker>) {
+    loop {
+        worker.linger.raised().await;
+        sleep(LINGER).await;
+        let lingering = std::mem::take(&mut *worker.lingering.borrow_mut());
+        let mut dispatcher = worker.dispatcher.borrow_mut();
+        for id in lingering {
+            if let Some(client) = dispatcher.client(id) {
+                client.lingers = false;
+            }
+            worker.write_to_client(&mut dispatcher, id);
+        }
+    }
+}
+
+async fn watch_deadlines(worker: Rc<Worker>) {
+    loop {
+        worker.clock.raised().await;
+        while worker.clock_runs.get() {
+            sleep(TICK).await;
+            worker.event(Dispatcher::tick);
+            worker.clock_runs.set(worker.dispatcher.borrow().is_waiting());
+        }
+    }
+}
+
+impl Worker {
+    /// Lets the dispatcher handle one event at the present time, and carries out what follows from it.
+    pub(crate) fn event<T>(self: &Rc<Self>, handle: impl FnOnce(&mut Dispatcher) -> T) -> T {
+        let mut dispatcher = self.dispatcher.borrow_mut();
+        dispatcher.now = Instant::now();
+        let outcome = handle(&mut dispatcher);
+        self.settle(&mut dispatcher);
+        outcome
+    }
+
+    /// Carries out what the dispatcher left in its outbox.
+    #[inline]
+    pub(crate) fn settle(self: &Rc<Self>, dispatcher: &mut Dispatcher) {
+        if !dispatcher.outbox.rare.is_empty() {
+            self.settle_rare(dispatcher);
+        }
+        if !dispatcher.outbox.links.is_empty() {
+            self.turn.raise();
+            self.watch();
+        }
+        let mut clients = std::mem::take(&mut dispatcher.outbox.clients);
+        for id in clients.drain(..) {
+            self.settle_client(dispatcher, id);
+        }
+        dispatcher.outbox.clients = clients;
+        self.published.set(&dispatcher.stats);
+    }
+
+    #[cold]
+    fn settle_rare(self: &Rc<Self>, dispatcher: &mut Dispatcher) {
+        for work in std::mem::take(&mut dispatcher.outbox.rare) {
+            match work {
+                RareWork::Open(id) => self.open(id),
+                RareWork::Close(id) => self.close(id),
+                RareWork::GiveUp(id) => self.give_up(id),
+                // A full queue holds reports about the same trouble already.
+                RareWork::Report(suspicion) => drop(self.suspicions.try_send(suspicion)),
+                RareWork::Watch => self.watch(),
+            }
+        }
+        let stats = &mut dispatcher.stats;
+        stats.waiting = dispatcher.hold.len() as u64;
+        stats.connected_links = dispatcher.links.iter().filter(|(_, link)| link.up).count() as u64;
+    }
+
+    /// Starts looking at deadlines, if it is not done already.
+    #[inline]
+    fn watch(&self) {
+        if !self.clock_runs.replace(true) {
+            self.clock.raise();
+        }
+    }
+
+    /// Writes to a client now, or lets its replies wait a moment for those still owed.
+    #[inline]
+    fn settle_client(&self, dispatcher: &mut Dispatcher, id: ClientId) {
+        let Some(client) = dispatcher.client(id) else { return };
+        client.listed = false;
+        if client.owed() > 0 && client.unwritten().len() < WRITE_AT && !client.closing {
+            if !client.lingers && !client.unwritten().is_empty() {
+                client.lingers = true;
+                self.lingering.borrow_mut().push(id);
+                self.linger.raise();
+            }
+        } else {
+            self.write_to_client(dispatcher, id);
+        }
+    }
+
+    /// Writes what a client can take now. What it cannot take is written when its socket has room.
+    #[inline]
+    pub(crate) fn write_to_client(&self, dispatcher: &mut Dispatcher, id: ClientId) {
+        let sockets = self.sockets.borrow();
+        let Some(Some(socket)) = sockets.get(id.index as usize) else { return };
+        let Some(client) = dispatcher.client(id) else { return };
+        while !client.unwritten().is_empty() {
+            match socket.writer.try_write(client.unwritten()) {
+                Ok(written) => client.mark_written(written),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    socket.blocked.set(true);
+                    break;
+                }
+                Err(_) => {
+                    socket.broken.set(true);
+                    break;
+                }
+            }
+        }
+        if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing {
+            socket.attention.raise();
+        }
+    }
+
+    fn write_to_link(&self, id: LinkId) {
+        let mut dispatcher = self.dispatcher.borrow_mut();
+        let Some(link) = dispatcher.links.get_mut(id) else { return };
+        link.listed = false;
+        if let Some(Some(task)) = self.links.borrow().get(id) {
+            task.socket.write(&mut link.pipeline);
+        }
+    }
+
+    fn give_up(&self, id: LinkId) {
+        if let Some(Some(link)) = self.links.borrow().get(id) {
+            link.socket.give_up();
+        }
+    }
+
+    fn close(&self, id: LinkId) {
+        if let Some(link) = self.links.borrow_mut().get_mut(id).and_then(Option::take) {
+            link.task.abort();
+        }
+    }
+
+    fn open(self: &Rc<Self>, id: LinkId) {
+        let socket = Rc::new(LinkSocket::default());
+        let task: JoinHandle<()> = spawn_local(node_link::run(Rc::clone(self), id, Rc::clone(&socket)));
+        let mut links = self.links.borrow_mut();
+        if links.len() <= id {
+            links.resize_with(id + 1, || None);
+        }
+        links[id] = Some(LinkTask { socket, task: task.abort_handle() });
+    }
+
+    /// Takes in a client, or turns it away in Redis' words when there are too many.
+    fn admit(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let mut dispatcher = self.dispatcher.borrow_mut();
+        dispatcher.now = Instant::now();
+        let Some(id) = dispatcher.connect(peer) else {
+            // It is told if its socket takes the line at once; a new socket does.
+            let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
+            return;
+        };
+        // Replies are written whole; waiting for more to send would only delay them.
+        let _ = stream.set_nodelay(true);
+        let (reader, writer) = stream.into_split();
+        let socket = Rc::new(ClientSocket::new(writer));
+        let mut sockets = self.sockets.borrow_mut();
+        let index = id.index as usize;
+        if sockets.len() <= index {
+            sockets.resize_with(index + 1, || None);
+        }
+        sockets[index] = Some(Rc::clone(&socket));
+        dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
+        spawn_local(Session::new(Rc::clone(self), socket, reader, id).run());
+    }
+
+    /// Forgets a client whose session has ended.
+    pub(crate) fn dismiss(&self, id: ClientId) {
+        let mut dispatcher = self.dispatcher.borrow_mut();
+        dispatcher.disconnect(id);
+        dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
+        self.sockets.borrow_mut()[id.index as usize] = None;
+        self.published.set(&dispatcher.stats);
+    }
+
+    /// Stops taking clients and requests, and waits for what is in flight, but not for ever.
+    async fn drain(self: &Rc<Self>, accepting: &[JoinHandle<()>]) {
+        accepting.iter().for_each(JoinHandle::abort);
+        self.event(Dispatcher::drain);
+        let drained = async {
+            while !self.dispatcher.borrow().clients.is_empty() {
+                sleep(LINGER).await;
+            }
+        };
+        if tokio::time::timeout(self.config.drain_timeout, drained).await.is_err() {
+            let clients = self.dispatcher.borrow().clients.len();
+            tracing::warn!(clients, "closing clients whose requests did not finish in time");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The life every process shares: settings, logging, runtime, and a clear word when it cannot start.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::future::Future;
+use std::io::Write;
+use std::process::ExitCode;
+
+use crate::{Invocation, Program, Settings, logging};
+
+/// The exit status for mistakes in flags, environment or file, as clap and most tools have it.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs a program from its arguments (without the program's name) to its exit status: prints what was
+/// only to be printed, lists every mistake in the settings, starts logging and a single-threaded
+/// runtime, and runs `body`. An error of `body` is one line on stderr and a status of 1.
+pub fn run_main<Body, E>(
+    program: &'static Program,
+    args: impl IntoIterator<Item = impl Into<OsString>>,
+    body: impl FnOnce(Settings) -> Body,
+) -> ExitCode
+where
+    Body: Future<Output = Result<(), E>>,
+    // `anyhow::Error` is meant: its alternate form `{:#}` prints the whole chain of causes in one line.
+    E: Display,
+{
+    let settings = match program.read(args, |name| std::env::var_os(name)) {
+        Ok(Invocation::Run(settings)) => settings,
+        Ok(Invocation::Print(text)) => return print(&text),
+        Err(mistakes) => {
+            eprintln!("{mistakes}\n{0}: see `{0} --help`", program.name);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match start(settings, body) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{}: {problem}", program.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start<Body, E>(settings: Settings, body: impl FnOnce(Settings) -> Body) -> Result<(), String>
+where
+    Body: Future<Output = Result<(), E>>,
+    E: Display,
+{
+    logging::init(&settings).map_err(|error| format!("cannot start logging: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the runtime: {error}"))?;
+    runtime.block_on(body(settings)).map_err(|error| format!("{error:#}"))
+}
+
+/// Prints to stdout, ending with a line end. A reader that went away (`… --help | head -1`) is no failure.
+pub fn print(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| {
+        if !text.ends_with('\n') {
+            stdout.write_all(b"\n")?;
+        }
+        stdout.flush()
+    });
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says on stdout, in a line of its own, that the process serves at this address. Whoever started it
+/// waits for this line, so it is flushed at once.
+///
+/// # Errors
+/// When stdout cannot be written. A process whose starter went away need not stop for that.
+pub fn ready_line(address: impl Display) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "listening on {address}")?;
+    stdout.flush()
+}
+
+/// The version as `--version` shows it: `0.1.0 (1a2b3c4d5e6f)`.
+#[must_use]
+pub const fn version() -> &'static str {
+    concat!(env!("CARGO_PKG_VERSION"), " (", env!("FASTCACHE_REVISION"), ")")
+}

@@ -1,0 +1,120 @@
+//! The layer of the TOML file: flat keys named like the settings, each with the line it stands in.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::mistake::Mistake;
+use super::{Program, Setting};
+
+/// A configuration file larger than this is a wrong path; the largest honest one has some kilobytes.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// What one line of the file gives.
+#[derive(Debug)]
+pub(super) struct FileValue {
+    pub(super) setting: &'static Setting,
+    pub(super) raw: String,
+    pub(super) line: usize,
+}
+
+/// Reads the file; what cannot be read or is unknown becomes a mistake.
+pub(super) fn read(program: &Program, path: &str, mistakes: &mut Vec<Mistake>) -> Vec<FileValue> {
+    match read_text(path) {
+        Ok(text) => parse(program, path, &text, mistakes),
+        Err(problem) => {
+            mistakes.push(Mistake::new("--config", format!("cannot read {path}: {problem}")));
+            Vec::new()
+        }
+    }
+}
+
+fn read_text(path: &str) -> Result<String, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(format!(
+            "it has {size} bytes, more than a configuration file may have ({MAX_FILE_BYTES})"
+        ));
+    }
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
+fn parse(program: &Program, path: &str, text: &str, mistakes: &mut Vec<Mistake>) -> Vec<FileValue> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What a parser recovers from a broken file is guesswork; its keys would be reported wrongly.
+        mistakes.extend(syntax_mistakes(path, text, &errors));
+        return Vec::new();
+    }
+    let mut values: Vec<FileValue> = Vec::new();
+    for (key, value) in table.get_ref() {
+        let line = line_of(text, key.span().start);
+        match entry(program, key.get_ref(), value, line) {
+            Err(problem) => mistakes.push(problem(format!("{path}:{line}"))),
+            Ok(value) => match values.iter().find(|other| std::ptr::eq(other.setting, value.setting)) {
+                Some(other) => mistakes.push(Mistake::new(
+                    format!("{path}:{line}"),
+                    format!("`{}` is already set in line {}", key.get_ref(), other.line),
+                )),
+                None => values.push(value),
+            },
+        }
+    }
+    values
+}
+
+/// One per line: after the first error in a line the parser stumbles over the rest of it.
+fn syntax_mistakes(path: &str, text: &str, errors: &[toml::de::Error]) -> Vec<Mistake> {
+    let located = |error: &toml::de::Error| {
+        let line = line_of(text, error.span().map_or(0, |span| span.start));
+        (line, error.message().replace('\n', ", "))
+    };
+    let mut located: Vec<(usize, String)> = errors.iter().map(located).collect();
+    located.dedup_by_key(|(line, _)| *line);
+    located.into_iter().map(|(line, message)| Mistake::new(format!("{path}:{line}"), message)).collect()
+}
+
+fn entry(
+    program: &Program,
+    key: &str,
+    value: &Spanned<DeValue<'_>>,
+    line: usize,
+) -> Result<FileValue, impl FnOnce(String) -> Mistake + use<>> {
+    let name = key.replace('_', "-");
+    let found = program.all_settings().find(|setting| setting.name == name);
+    let raw = scalar(value.get_ref());
+    match (found, raw) {
+        (Some(setting), Some(raw)) => Ok(FileValue { setting, raw, line }),
+        (found, _) => {
+            let program = *program;
+            let key = key.to_owned();
+            Err(move |place: String| match found {
+                None => {
+                    Mistake::unknown(place, "key", &key, program.all_settings().map(|setting| setting.name))
+                }
+                Some(setting) => {
+                    Mistake::new(place, format!("`{key}`: expected {}", setting.kind.expected()))
+                }
+            })
+        }
+    }
+}
+
+/// The value as a user would write it on the command line; a list becomes its elements with commas.
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(on) => Some(on.to_string()),
+        DeValue::Array(items) => {
+            let items: Option<Vec<String>> = items.iter().map(|item| scalar(item.get_ref())).collect();
+            items.map(|items| items.join(","))
+        }
+        DeValue::Datetime(_) | DeValue::Table(_) => None,
+    }
+}
+
+/// Lines count from 1.
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
+}

@@ -19,6 +19,8 @@
 mod client;
 mod config;
 mod dispatch;
+#[cfg(test)]
+mod dispatch_tests;
 mod failover;
 mod failure;
 mod gather;

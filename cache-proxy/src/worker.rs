@@ -215,6 +215,7 @@ impl Worker {
             self.settle_client(dispatcher, id);
         }
         dispatcher.outbox.clients = clients;
+        dispatcher.stats.waiting = dispatcher.hold.len() as u64;
         self.published.set(&dispatcher.stats);
     }
 
@@ -230,9 +231,7 @@ impl Worker {
                 RareWork::Watch => self.watch(),
             }
         }
-        let stats = &mut dispatcher.stats;
-        stats.waiting = dispatcher.hold.len() as u64;
-        stats.connected_links = dispatcher.links.iter().filter(|(_, link)| link.up).count() as u64;
+        dispatcher.stats.connected_links = dispatcher.links.iter().filter(|(_, link)| link.up).count() as u64;
     }
 
     /// Starts looking at deadlines, if it is not done already.

@@ -8,8 +8,9 @@ use commands::Command;
 use resp::{Encoder, Protocol, Request};
 
 use crate::dispatch::{Dispatcher, NO_VIEW};
-use crate::info;
+use crate::plan::Refusal;
 use crate::target::ClientId;
+use crate::{info, local_client};
 
 /// The version of Redis whose commands and replies the tier is compatible with. Clients choose features by
 /// it.
@@ -38,14 +39,15 @@ pub(crate) fn answer(
         "reset" => reset(worker, id, out),
         "auth" => auth(worker, id, request, &mut to),
         "select" => select(request, &mut to),
-        "client" => crate::local_client::answer(worker, id, command, request, &mut to),
+        "client" => with_subcommand(command, request, &mut to, |name, to| {
+            local_client::answer(worker, id, name, request, to);
+        }),
         "command" => commands::introspect::answer(request, &mut to),
         "info" => to.verbatim("txt", info::text(worker, request).as_bytes()),
-        "config" => config(worker, command, request, &mut to),
+        "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),
-        "module" | "latency" => empty_list(command, request, &mut to),
-        "slowlog" => slowlog(command, request, &mut to),
+        "module" | "latency" | "slowlog" => with_subcommand(command, request, &mut to, nothing_kept),
         "time" => time(&mut to),
         // No replica will ever confirm a write.
         "wait" => to.integer(0),
@@ -208,15 +210,28 @@ fn select(request: &Request<'_>, to: &mut Encoder<'_>) {
     }
 }
 
-fn config(worker: &Dispatcher, command: &'static Command, request: &Request<'_>, to: &mut Encoder<'_>) {
-    match command.subcommand(request.arg(1)).map(Command::short_name) {
-        Some("get") if request.len() > 2 => {
+/// Answers by the subcommand that a request names, or as Redis does when there is none or it is misused.
+fn with_subcommand(
+    command: &'static Command,
+    request: &Request<'_>,
+    to: &mut Encoder<'_>,
+    answer: impl FnOnce(&'static str, &mut Encoder<'_>),
+) {
+    let given = request.get(1).unwrap_or_default();
+    match command.subcommand(given) {
+        Some(subcommand) if subcommand.arity_fits(request.len()) => answer(subcommand.short_name(), to),
+        Some(subcommand) => to.error(&Refusal::arity(subcommand).to_string()),
+        None => to.error(&Refusal::subcommand(command, given).to_string()),
+    }
+}
+
+fn config(worker: &Dispatcher, subcommand: &str, request: &Request<'_>, to: &mut Encoder<'_>) {
+    match subcommand {
+        "get" => {
             let settings = config_values(worker);
             let wanted = |name: &str| {
-                request
-                    .args()
-                    .skip(2)
-                    .any(|pattern| commands::glob_matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
+                let mut patterns = request.args().skip(2);
+                patterns.any(|pattern| commands::glob_matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
             };
             let found: Vec<_> = settings.iter().filter(|(name, _)| wanted(name)).collect();
             to.map(found.len());
@@ -225,8 +240,8 @@ fn config(worker: &Dispatcher, command: &'static Command, request: &Request<'_>,
                 to.bulk(value.as_bytes());
             }
         }
-        Some("resetstat") => to.simple("OK"),
-        _ => to.error("ERR CONFIG of the proxy is set by flags, environment or file; CONFIG GET reads it"),
+        "resetstat" => to.simple("OK"),
+        _ => to.error("ERR the proxy is configured by flags, environment or file; CONFIG GET reads it"),
     }
 }
 
@@ -250,21 +265,13 @@ fn role(to: &mut Encoder<'_>) {
     to.array(0);
 }
 
-/// `MODULE LIST`, `LATENCY LATEST` and their kin: there are none.
-fn empty_list(command: &'static Command, request: &Request<'_>, to: &mut Encoder<'_>) {
-    match request.get(1).and_then(|name| command.subcommand(name)).map(Command::short_name) {
-        Some("list" | "latest" | "history") => to.array(0),
-        Some("reset") => to.integer(0),
-        _ => to.error(&format!("ERR '{}' of this form is not supported by the proxy", command.name)),
-    }
-}
-
-fn slowlog(command: &'static Command, request: &Request<'_>, to: &mut Encoder<'_>) {
-    match command.subcommand(request.arg(1)).map(Command::short_name) {
-        Some("len") => to.integer(0),
-        Some("get") => to.array(0),
-        Some("reset") => to.simple("OK"),
-        _ => to.error("ERR unknown subcommand. Try SLOWLOG GET, LEN or RESET."),
+/// `MODULE LIST`, `SLOWLOG GET`, `LATENCY LATEST` and their kin: the proxy keeps none of that.
+fn nothing_kept(subcommand: &str, to: &mut Encoder<'_>) {
+    match subcommand {
+        "list" | "latest" | "history" | "get" => to.array(0),
+        "len" => to.integer(0),
+        "reset" => to.simple("OK"),
+        other => to.error(&format!("ERR '{other}' is not supported by the proxy")),
     }
 }
 

@@ -79,6 +79,21 @@ pub(crate) struct Named {
     name: &'static str,
 }
 
+impl Refusal {
+    /// Too few or too many arguments.
+    pub(crate) fn arity(command: &Command) -> Self {
+        Self::Arity(Named { name: command.name })
+    }
+
+    /// `command` has no subcommand of the given name.
+    pub(crate) fn subcommand(command: &Command, given: &[u8]) -> Self {
+        /// As much of it as Redis shows.
+        const SHOWN: usize = 128;
+        let given = String::from_utf8_lossy(&given[..given.len().min(SHOWN)]).into_owned();
+        Self::Subcommand { command: command.name, given }
+    }
+}
+
 /// What a command's row decides about all its requests.
 #[derive(Debug, Clone, Copy)]
 enum Handling {
@@ -161,7 +176,7 @@ fn of_class(command: &Command) -> Handling {
 #[inline]
 pub(crate) fn plan(command: &'static Command, request: &Request<'_>) -> Plan {
     if !command.arity_fits(request.len()) {
-        return Plan::Refuse(Refusal::Arity(Named { name: command.name }));
+        return Plan::Refuse(Refusal::arity(command));
     }
     planned(command, HANDLING[command.id.index()], request)
 }
@@ -172,7 +187,7 @@ fn planned(command: &'static Command, handling: Handling, request: &Request<'_>)
         Handling::ByKey => by_key(command, request),
         Handling::Local => Plan::Local,
         Handling::Split(Split::Pairs) if request.len().is_multiple_of(2) => {
-            Plan::Refuse(Refusal::Arity(Named { name: command.name }))
+            Plan::Refuse(Refusal::arity(command))
         }
         Handling::Split(split) => Plan::Split(split),
         Handling::Every(fan_out) => Plan::Every(fan_out),
@@ -191,7 +206,7 @@ fn by_key(command: &'static Command, request: &Request<'_>) -> Plan {
             Plan::Refuse(Refusal::Blocking(named))
         }
         Ok(keys) => Plan::One(keys),
-        Err(KeyError::Arity { .. }) => Plan::Refuse(Refusal::Arity(named)),
+        Err(KeyError::Arity { .. }) => Plan::Refuse(Refusal::arity(command)),
         Err(error) => Plan::Refuse(Refusal::Keys(error)),
     }
 }
@@ -205,11 +220,10 @@ fn blocks(request: &Request<'_>) -> bool {
 fn by_subcommand(command: &'static Command, request: &Request<'_>) -> Plan {
     let given = request.get(1).unwrap_or_default();
     let Some(subcommand) = command.subcommand(given) else {
-        let given = String::from_utf8_lossy(&given[..given.len().min(128)]).into_owned();
-        return Plan::Refuse(Refusal::Subcommand { command: command.name, given });
+        return Plan::Refuse(Refusal::subcommand(command, given));
     };
     if !subcommand.arity_fits(request.len()) {
-        return Plan::Refuse(Refusal::Arity(Named { name: subcommand.name }));
+        return Plan::Refuse(Refusal::arity(subcommand));
     }
     planned(subcommand, HANDLING[subcommand.id.index()], request)
 }

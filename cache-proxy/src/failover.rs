@@ -28,6 +28,7 @@ impl Dispatcher {
         let handshake = self.handshake(id);
         let Some(link) = self.links.get_mut(id) else { return };
         link.up = true;
+        self.stats.connected_links += 1;
         link.suspected = None;
         if std::mem::take(&mut link.failing) {
             tracing::info!(node = %link.node, "node connection is back");
@@ -75,7 +76,7 @@ impl Dispatcher {
     fn empty(&mut self, id: LinkId) {
         self.release(id);
         let link = &mut self.links[id];
-        link.up = false;
+        self.stats.connected_links -= u64::from(std::mem::take(&mut link.up));
         let pipeline = std::mem::take(&mut link.pipeline);
         let (node, protocol) = (link.node.clone(), link.protocol);
         for request in pipeline.unanswered() {

@@ -231,7 +231,6 @@ impl Worker {
                 RareWork::Watch => self.watch(),
             }
         }
-        dispatcher.stats.connected_links = dispatcher.links.iter().filter(|(_, link)| link.up).count() as u64;
     }
 
     /// Starts looking at deadlines, if it is not done already.

@@ -205,6 +205,9 @@ fn select(request: &Request<'_>, to: &mut Encoder<'_>) {
     let index = std::str::from_utf8(request.arg(1)).ok().and_then(|text| text.parse::<i64>().ok());
     match index {
         Some(0) => to.simple("OK"),
+        Some(index) if i32::try_from(index).is_err() => {
+            to.error("ERR value is out of range, value must between -2147483648 and 2147483647");
+        }
         Some(_) => to.error("ERR DB index is out of range"),
         None => to.error("ERR value is not an integer or out of range"),
     }

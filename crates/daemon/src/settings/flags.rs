@@ -114,7 +114,7 @@ fn argument(setting: &'static Setting) -> Arg {
 fn help(setting: &Setting) -> String {
     let mut help = setting.help.to_owned();
     if let Kind::Choice(words) = setting.kind {
-        help += &format!(": {}", words.join(", "));
+        help += &format!(" [one of: {}]", words.join(", "));
     }
     if let Some(default) = setting.default {
         help += &format!(" [default: {default}]");

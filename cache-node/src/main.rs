@@ -1,3 +1,5 @@
-//! One cache node: a Redis-compatible in-memory store.
+//! The program `cache-node`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cache_node::main(std::env::args_os().skip(1))
+}

@@ -1,0 +1,260 @@
+//! Sorted sets by member: ZADD, ZREM, ZSCORE, ZRANK, ZPOPMIN and the like. Ranges are in `sorted_set_range`.
+
+use super::Family;
+use super::argument::{float, integer, is};
+use crate::engine::Value;
+use crate::execute::Context;
+use crate::failure::Failure;
+use crate::types::sorted_set::{PackedLimits, SortedSet};
+use resp::{Encoder, Protocol, Request};
+
+pub(super) const FAMILY: Family = &[
+    ("zadd", |ctx, request| zadd(ctx, request, false)),
+    ("zincrby", |ctx, request| zadd(ctx, request, true)),
+    ("zrem", zrem),
+    ("zscore", zscore),
+    ("zmscore", zmscore),
+    ("zcard", zcard),
+    ("zrank", |ctx, request| rank(ctx, request, false)),
+    ("zrevrank", |ctx, request| rank(ctx, request, true)),
+    ("zpopmin", |ctx, request| pop(ctx, request, false)),
+    ("zpopmax", |ctx, request| pop(ctx, request, true)),
+];
+
+/// The sorted set under a key, to read it.
+pub(super) fn read<'a>(
+    node: &'a mut crate::node::Node,
+    client: &crate::client::Client,
+    key: &[u8],
+    now: u64,
+) -> Result<Option<&'a SortedSet>, Failure> {
+    match node.engine.read(key, now, client.no_touch.get()).map(|entry| entry.value()) {
+        None => Ok(None),
+        Some(Value::SortedSet(set)) => Ok(Some(set)),
+        Some(_) => Err(Failure::WrongType),
+    }
+}
+
+/// The options of ZADD.
+#[derive(Debug, Default, Clone, Copy)]
+struct Options {
+    only_new: bool,
+    only_present: bool,
+    greater: bool,
+    less: bool,
+    changed: bool,
+    increment: bool,
+}
+
+impl Options {
+    /// Reads the options; returns them and the position of the first score.
+    fn read(request: &Request<'_>, increment: bool) -> (Self, usize) {
+        let mut options = Self { increment, ..Self::default() };
+        let mut at = 2;
+        while let Some(word) = request.get(at) {
+            let flag = match () {
+                () if is(word, "nx") => &mut options.only_new,
+                () if is(word, "xx") => &mut options.only_present,
+                () if is(word, "ch") => &mut options.changed,
+                () if is(word, "incr") => &mut options.increment,
+                () if is(word, "gt") => &mut options.greater,
+                () if is(word, "lt") => &mut options.less,
+                () => break,
+            };
+            *flag = true;
+            at += 1;
+        }
+        (options, at)
+    }
+
+    fn check(self, pairs: usize) -> Result<(), Failure> {
+        let Self { only_new, only_present, greater, less, increment, .. } = self;
+        if only_new && only_present {
+            return Err(Failure::Fixed("ERR XX and NX options at the same time are not compatible"));
+        }
+        if only_new && (greater || less) || greater && less {
+            return Err(Failure::Fixed("ERR GT, LT, and/or NX options at the same time are not compatible"));
+        }
+        if increment && pairs > 1 {
+            return Err(Failure::Fixed("ERR INCR option supports a single increment-element pair"));
+        }
+        Ok(())
+    }
+
+    /// What becomes of a member's score; `None` leaves it as it is, or the member out.
+    fn decide(self, current: Option<f64>, given: f64) -> Result<Option<f64>, Failure> {
+        let Some(current) = current else { return Ok((!self.only_present).then_some(given)) };
+        if self.only_new {
+            return Ok(None);
+        }
+        let new = if self.increment { current + given } else { given };
+        if new.is_nan() {
+            return Err(Failure::Fixed("ERR resulting score is not a number (NaN)"));
+        }
+        let barred = self.less && new >= current || self.greater && new <= current;
+        Ok((!barred).then_some(new))
+    }
+}
+
+/// What ZADD did.
+#[derive(Debug, Default)]
+struct Outcome {
+    added: i64,
+    updated: i64,
+    /// The score the last member has got; `None` when the options left it alone.
+    score: Option<f64>,
+}
+
+impl Outcome {
+    fn add(
+        &mut self,
+        set: &mut SortedSet,
+        limits: PackedLimits,
+        options: Options,
+        (score, member): (f64, &[u8]),
+    ) -> Result<(), Failure> {
+        let current = set.score(member);
+        self.score = options.decide(current, score)?;
+        let Some(new) = self.score else { return Ok(()) };
+        match current {
+            None => self.added += 1,
+            Some(current) if current != new => self.updated += 1,
+            Some(_) => return Ok(()),
+        }
+        set.insert(member, new, limits);
+        Ok(())
+    }
+}
+
+fn zadd(ctx: &mut Context<'_>, request: &Request<'_>, increment: bool) -> Result<(), Failure> {
+    let (options, first) = Options::read(request, increment);
+    let rest = request.len() - first;
+    if rest == 0 || rest % 2 == 1 {
+        return Err(Failure::Syntax);
+    }
+    options.check(rest / 2)?;
+    let pair = |at| Ok((float(request.arg(at))?, request.arg(at + 1)));
+    let pairs = (first..request.len()).step_by(2).map(pair).collect::<Result<Vec<_>, Failure>>()?;
+    let create = !options.only_present;
+    let edited = ctx.node.engine.edit_sorted_set(request.arg(1), ctx.now, create, |set, limits| {
+        let mut outcome = Outcome::default();
+        for pair in pairs {
+            outcome.add(set, limits, options, pair)?;
+        }
+        Ok::<_, Failure>(outcome)
+    })?;
+    let outcome = edited.unwrap_or_else(|| Ok(Outcome::default()))?;
+    if options.increment {
+        match outcome.score {
+            Some(score) => ctx.reply.double(score),
+            None => ctx.reply.null(),
+        }
+    } else {
+        ctx.reply.integer(outcome.added + if options.changed { outcome.updated } else { 0 });
+    }
+    Ok(())
+}
+
+fn zrem(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
+    let removed = ctx.node.engine.edit_sorted_set(request.arg(1), ctx.now, false, |set, _| {
+        request.args().skip(2).filter(|member| set.remove(member).is_some()).count()
+    })?;
+    ctx.reply.integer(removed.unwrap_or(0) as i64);
+    Ok(())
+}
+
+fn reply_score(reply: &mut Encoder<'_>, score: Option<f64>) {
+    match score {
+        Some(score) => reply.double(score),
+        None => reply.null(),
+    }
+}
+
+fn zscore(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
+    let set = read(ctx.node, ctx.client, request.arg(1), ctx.now)?;
+    reply_score(&mut ctx.reply, set.and_then(|set| set.score(request.arg(2))));
+    Ok(())
+}
+
+fn zmscore(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
+    let set = read(ctx.node, ctx.client, request.arg(1), ctx.now)?;
+    ctx.reply.array(request.len() - 2);
+    for member in request.args().skip(2) {
+        reply_score(&mut ctx.reply, set.and_then(|set| set.score(member)));
+    }
+    Ok(())
+}
+
+fn zcard(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
+    let len = read(ctx.node, ctx.client, request.arg(1), ctx.now)?.map_or(0, SortedSet::len);
+    ctx.reply.integer(len as i64);
+    Ok(())
+}
+
+fn rank(ctx: &mut Context<'_>, request: &Request<'_>, reverse: bool) -> Result<(), Failure> {
+    let with_score = match request.get(3) {
+        None => false,
+        Some(word) if request.len() == 4 && is(word, "withscore") => true,
+        Some(_) => return Err(Failure::Syntax),
+    };
+    let set = read(ctx.node, ctx.client, request.arg(1), ctx.now)?;
+    let found = set.and_then(|set| Some((set.rank(request.arg(2))?, set.len())));
+    match found {
+        None if with_score => ctx.reply.null_array(),
+        None => ctx.reply.null(),
+        Some(((rank, score), len)) => {
+            if with_score {
+                ctx.reply.array(2);
+            }
+            ctx.reply.integer(if reverse { len - 1 - rank } else { rank } as i64);
+            if with_score {
+                ctx.reply.double(score);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn pop(ctx: &mut Context<'_>, request: &Request<'_>, highest: bool) -> Result<(), Failure> {
+    let count = match request.len() {
+        2 => None,
+        3 => Some(pop_count(request.arg(2))?),
+        _ => return Err(Failure::Syntax),
+    };
+    let popped = ctx
+        .node
+        .engine
+        .edit_sorted_set(request.arg(1), ctx.now, false, |set, _| take(set, count.unwrap_or(1), highest))?;
+    let popped = popped.unwrap_or_default();
+    // Asked for several, RESP3 pairs member and score; asked for one, it does not.
+    let nested = count.is_some() && ctx.reply.protocol() == Protocol::Resp3;
+    ctx.reply.array(if nested { popped.len() } else { popped.len() * 2 });
+    for (member, score) in popped {
+        if nested {
+            ctx.reply.array(2);
+        }
+        ctx.reply.bulk(&member);
+        ctx.reply.double(score);
+    }
+    Ok(())
+}
+
+fn pop_count(arg: &[u8]) -> Result<usize, Failure> {
+    const RANGE: Failure = Failure::Fixed("ERR value is out of range, must be positive");
+    let count = integer(arg).map_err(|_| RANGE)?;
+    usize::try_from(count).map_err(|_| RANGE)
+}
+
+/// Removes the lowest or highest `count` members.
+fn take(set: &mut SortedSet, count: usize, highest: bool) -> Vec<(Vec<u8>, f64)> {
+    let count = count.min(set.len());
+    let ranks = if highest { set.len() - count..set.len() } else { 0..count };
+    let owned = |(member, score): (&[u8], f64)| (member.to_vec(), score);
+    let taken = if highest {
+        set.range(ranks.clone()).rev().map(owned).collect()
+    } else {
+        set.range(ranks.clone()).map(owned).collect()
+    };
+    set.remove_range(ranks);
+    taken
+}

@@ -1,0 +1,225 @@
+//! The engine against models: accounts, expiry, eviction.
+
+use super::{Engine, Limits, Policy, Room, Text, Value, access_clock};
+use crate::types::sorted_set::PackedLimits;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn engine(maxmemory: u64, policy: Policy) -> Engine {
+    Engine::new(Limits { maxmemory, policy, samples: 5, packed: PackedLimits::default() }, 7)
+}
+
+fn key(n: u32) -> Vec<u8> {
+    format!("key:{n}").into_bytes()
+}
+
+/// The slow truth about the bytes of all entries.
+fn entry_bytes(engine: &Engine) -> usize {
+    let mut bytes = 0;
+    engine.table.scan(0, usize::MAX, |entry| bytes += entry.heap_bytes());
+    bytes
+}
+
+fn has(engine: &mut Engine, n: u32, now: u64) -> bool {
+    engine.find(&key(n), now).is_some()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Set(u32, usize, Option<u64>),
+    Overwrite(u32, usize, usize),
+    Add(u32, u32),
+    Remove(u32),
+    Rename(u32, u32),
+    Deadline(u32, Option<u64>),
+    Pass(u64),
+    Clear,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = 0u32..60;
+    let deadline = prop::option::of(1u64..20_000);
+    prop_oneof![
+        6 => (n.clone(), 0usize..200, deadline.clone()).prop_map(|(n, len, at)| Step::Set(n, len, at)),
+        2 => (n.clone(), 0usize..100, 0usize..50).prop_map(|(n, at, len)| Step::Overwrite(n, at, len)),
+        6 => (n.clone(), 0u32..300).prop_map(|(n, member)| Step::Add(n, member)),
+        3 => n.clone().prop_map(Step::Remove),
+        2 => (n.clone(), n.clone()).prop_map(|(from, to)| Step::Rename(from, to)),
+        3 => (n, deadline).prop_map(|(n, at)| Step::Deadline(n, at)),
+        2 => (0u64..3_000).prop_map(Step::Pass),
+        1 => Just(Step::Clear),
+    ]
+}
+
+/// What a step does to the deadlines of the keys that exist.
+fn apply(engine: &mut Engine, model: &mut BTreeMap<u32, Option<u64>>, now: &mut u64, step: Step) {
+    match step {
+        Step::Set(n, len, ttl) => {
+            let deadline = ttl.map(|ttl| *now + ttl);
+            engine.set(&key(n), Text::Bytes(&vec![b'x'; len]), deadline, *now);
+            model.insert(n, deadline);
+        }
+        Step::Overwrite(n, at, len) => {
+            if let Some(found) = engine.find(&key(n), *now)
+                && !matches!(engine.entry(found).value(), Value::SortedSet(_))
+            {
+                engine.overwrite(found, at, &vec![b'y'; len]);
+            }
+        }
+        Step::Add(n, member) => {
+            let added = engine.edit_sorted_set(&key(n), *now, true, |set, limits| {
+                set.insert(&member.to_be_bytes(), f64::from(member), limits);
+            });
+            if added.is_ok() {
+                model.entry(n).or_insert(None);
+            }
+        }
+        Step::Remove(n) => {
+            let found = engine.find(&key(n), *now);
+            assert_eq!(found.is_some(), model.remove(&n).is_some());
+            found.into_iter().for_each(|found| engine.remove(found));
+        }
+        Step::Rename(from, to) => {
+            if let Some(found) = engine.find(&key(from), *now) {
+                engine.rename(found, &key(to), *now);
+                let deadline = model.remove(&from).expect("the engine has it");
+                model.insert(to, deadline);
+            }
+        }
+        Step::Deadline(n, ttl) => {
+            let deadline = ttl.map(|ttl| *now + ttl);
+            if let Some(found) = engine.find(&key(n), *now) {
+                engine.set_deadline(found, deadline);
+                model.insert(n, deadline);
+            }
+        }
+        Step::Pass(ms) => {
+            *now += ms;
+            engine.expire_due(*now, usize::MAX);
+            model.retain(|_, deadline| deadline.is_none_or(|deadline| deadline >= *now));
+        }
+        Step::Clear => {
+            engine.clear();
+            model.clear();
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn keys_deadlines_and_accounts_follow_the_model(steps in prop::collection::vec(step(), 0..300)) {
+        let (mut engine, mut model, mut now) = (engine(0, Policy::NoEviction), BTreeMap::new(), 1_000_000);
+        for step in steps {
+            apply(&mut engine, &mut model, &mut now, step);
+            prop_assert_eq!(engine.entry_bytes, entry_bytes(&engine));
+        }
+        for n in 0..60 {
+            let deadline = engine.find(&key(n), now).map(|found| engine.entry(found).deadline());
+            prop_assert_eq!(deadline, model.get(&n).copied(), "key {}", n);
+        }
+        prop_assert_eq!(engine.len(), model.len());
+        let volatile = model.values().filter(|deadline| deadline.is_some()).count();
+        prop_assert_eq!(engine.volatile_len(), volatile);
+        while engine.has_remains() {
+            engine.free_remains(10);
+        }
+    }
+}
+
+#[test]
+fn due_keys_are_removed_within_the_budget() {
+    let mut engine = engine(0, Policy::NoEviction);
+    for n in 0..100 {
+        engine.set(&key(n), Text::Int(1), Some(5_000), 0);
+    }
+    assert_eq!(engine.next_due(), Some(6_000));
+    engine.expire_due(5_999, 1_000);
+    assert_eq!(engine.len(), 100);
+    engine.expire_due(6_000, 30);
+    assert_eq!((engine.len(), engine.counters.expired), (70, 30));
+    engine.expire_due(6_000, 1_000);
+    assert_eq!((engine.len(), engine.next_due(), engine.used_memory() < 60_000), (0, None, true));
+}
+
+#[test]
+fn a_full_node_without_eviction_says_so() {
+    let mut engine = engine(10_000, Policy::NoEviction);
+    let mut n = 0;
+    while engine.make_room(0) == Room::Enough {
+        engine.set(&key(n), Text::Bytes(&[0; 100]), None, 0);
+        n += 1;
+        assert!(n < 200, "the limit was never noticed");
+    }
+    assert!(engine.len() as u32 == n && !engine.must_evict());
+}
+
+/// Fills a node beyond its limit and returns it.
+fn overfilled(policy: Policy, deadline: impl Fn(u32) -> Option<u64>) -> Engine {
+    let mut engine = engine(2_000_000, policy);
+    for n in 0..20_000 {
+        let now = u64::from(n) * 64;
+        assert_eq!(engine.make_room(now), Room::Enough, "key {n}");
+        engine.set(&key(n), Text::Bytes(&[0; 100]), deadline(n), now);
+    }
+    assert!(engine.used_memory() <= 2_010_000, "{} bytes", engine.used_memory());
+    assert!(engine.len() > 8_000, "{} keys are left", engine.len());
+    engine
+}
+
+#[test]
+fn lru_keeps_the_recently_used() {
+    let mut engine = overfilled(Policy::AllKeysLru, |_| None);
+    let now = 20_000 * 64;
+    let recent = (18_000..20_000).filter(|n| has(&mut engine, *n, now)).count();
+    let old = (0..2_000).filter(|n| has(&mut engine, *n, now)).count();
+    assert!(recent > 1_990 && old < 100, "{recent} recent and {old} old keys are left");
+}
+
+#[test]
+fn volatile_policies_spare_keys_without_deadline() {
+    for policy in [Policy::VolatileLru, Policy::VolatileRandom, Policy::VolatileTtl] {
+        let far = 1 << 40;
+        let mut engine = overfilled(policy, |n| (n % 5 != 0).then_some(far + u64::from(n) * 1_000));
+        let spared = (0..20_000).step_by(5).filter(|n| has(&mut engine, *n, 0)).count();
+        assert_eq!(spared, 4_000, "{policy}");
+    }
+}
+
+#[test]
+fn volatile_ttl_takes_the_nearest_deadline_first() {
+    let mut engine = overfilled(Policy::VolatileTtl, |n| Some((1 << 40) - u64::from(n) * 1_000));
+    assert!(has(&mut engine, 0, 0) && !has(&mut engine, 19_000, 0));
+}
+
+#[test]
+fn without_volatile_keys_a_volatile_policy_gives_up() {
+    let mut engine = engine(1, Policy::VolatileLru);
+    engine.set(b"k", Text::Int(1), None, 0);
+    assert_eq!((engine.make_room(0), engine.len()), (Room::Exhausted, 1));
+}
+
+#[test]
+fn one_command_evicts_a_bounded_number_of_keys() {
+    let mut engine = engine(0, Policy::AllKeysRandom);
+    for n in 0..100_000 {
+        engine.set(&key(n), Text::Int(1), None, 0);
+    }
+    engine.limits.maxmemory = engine.used_memory() * 99 / 100;
+    engine.make_room(0);
+    assert_eq!(engine.counters.evicted, super::EVICTIONS_PER_COMMAND as u64);
+    assert!(engine.must_evict());
+    engine.limits.maxmemory /= 2;
+    assert_eq!((engine.make_room(0), engine.must_evict()), (Room::Enough, true));
+    assert!(engine.used_memory() <= engine.limits.maxmemory * 17 / 16, "the bound of the overshoot");
+}
+
+#[test]
+fn reads_are_counted_and_noted() {
+    let mut engine = engine(0, Policy::NoEviction);
+    engine.set(b"k", Text::Int(1), None, 0);
+    assert!(engine.read(b"k", 6_400, false).is_some_and(|entry| entry.accessed() == access_clock(6_400)));
+    assert!(engine.read(b"k", 64_000, true).is_some_and(|entry| entry.accessed() == access_clock(6_400)));
+    assert!(engine.read(b"x", 0, false).is_none());
+    assert_eq!((engine.counters.hits, engine.counters.misses), (2, 1));
+    assert_eq!(super::idle_ms(access_clock(6_400), 64_000), 57_600);
+}

@@ -1,0 +1,3 @@
+//! The value types that are more than a byte string. Strings live in the engine's records themselves.
+
+pub mod sorted_set;

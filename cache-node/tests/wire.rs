@@ -1,0 +1,216 @@
+//! Bytes on the wire: pipelines, pieces, protocol errors, limits, ends of connections.
+
+use super::peer::{Client, Node};
+use cache_node::Config;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+fn node() -> Node {
+    Node::start(Config::default())
+}
+
+fn text(reply: Option<Vec<u8>>) -> String {
+    reply.map_or_else(|| "closed".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Sends bytes on a fresh connection and expects exactly these replies; `closed` is the end of the connection.
+fn check(node: &Node, sent: &[u8], expected: &[&str]) {
+    let mut client = node.connect();
+    client.send(sent);
+    for reply in expected {
+        assert_eq!(text(client.reply()), *reply, "to {:?}", String::from_utf8_lossy(sent));
+    }
+}
+
+#[test]
+fn a_pipeline_is_answered_in_order_however_it_is_cut() {
+    let node = node();
+    let mut pipeline = Vec::new();
+    let mut expected = String::new();
+    for n in 0..200 {
+        pipeline.extend_from_slice(
+            format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\nv{n:03}\r\nGET k\r\n\r\n").as_bytes(),
+        );
+        expected.push_str(&format!("+OK\r\n$4\r\nv{n:03}\r\n"));
+    }
+    for piece in [1, 7, 100, pipeline.len()] {
+        let mut client = node.connect();
+        for part in pipeline.chunks(piece) {
+            client.send(part);
+        }
+        let replies: String = (0..400).map(|_| text(client.reply())).collect();
+        assert_eq!(replies, expected, "in pieces of {piece}");
+    }
+}
+
+#[test]
+fn inline_commands_are_understood() {
+    check(&node(), b"PING\r\nset a \"b c\"\nGET a\r\n", &["+PONG\r\n", "+OK\r\n", "$3\r\nb c\r\n"]);
+}
+
+#[test]
+fn protocol_errors_are_answered_and_close_the_connection() {
+    let node = node();
+    for (sent, error) in [
+        ("*3\r\nSET\r\n", "-ERR Protocol error: expected '$', got 'S'\r\n"),
+        ("*abc\r\n", "-ERR Protocol error: invalid multibulk length\r\n"),
+        ("*1\r\n$-5\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        ("*1\r\n$999999999999\r\n", "-ERR Protocol error: invalid bulk length\r\n"),
+        ("SET \"a\r\n", "-ERR Protocol error: unbalanced quotes in request\r\n"),
+    ] {
+        check(&node, sent.as_bytes(), &[error, "closed"]);
+        // What came before the error is answered.
+        check(&node, format!("PING\r\n{sent}").as_bytes(), &["+PONG\r\n", error, "closed"]);
+    }
+}
+
+#[test]
+fn quit_answers_and_closes() {
+    check(&node(), b"PING\r\nQUIT\r\nPING\r\n", &["+PONG\r\n", "+OK\r\n", "closed"]);
+}
+
+#[test]
+fn large_values_come_and_go_whole() {
+    let node = node();
+    let mut client = node.connect();
+    let value: Vec<u8> = (0..20_000_000u32).map(|n| (n % 251) as u8).collect();
+    assert_eq!(client.ask(&[b"SET".to_vec(), b"big".to_vec(), value.clone()]), b"+OK\r\n");
+    assert_eq!(client.say("STRLEN big"), ":20000000\r\n");
+    let reply = client.ask(&[b"GET".to_vec(), b"big".to_vec()]);
+    assert!(reply.ends_with(b"\r\n") && reply[11..reply.len() - 2] == value[..], "the value has changed");
+}
+
+#[test]
+fn a_client_that_takes_no_replies_costs_bounded_memory() {
+    let node = node();
+    let mut greedy = node.connect();
+    let value = vec![b'x'; 100_000];
+    greedy.ask(&[b"SET".to_vec(), b"v".to_vec(), value]);
+    // A gigabyte of replies, asked for in one go and not read.
+    let requests = "GET v\r\n".repeat(10_000);
+    let mut writer = greedy.stream().try_clone().unwrap();
+    let sender = std::thread::spawn(move || writer.write_all(requests.as_bytes()));
+    let mut observer = node.connect();
+    // The node goes on serving others, and reads no more than it can answer.
+    for _ in 0..100 {
+        let list = observer.say("CLIENT LIST");
+        let waiting =
+            list.split("omem=").skip(1).filter_map(|rest| rest.split(' ').next()?.parse::<usize>().ok());
+        assert!(waiting.sum::<usize>() < 1_000_000, "{list}");
+    }
+    let mut taken = 0;
+    while let Some(reply) = (taken < 10_000).then(|| greedy.reply()).flatten() {
+        assert_eq!(reply.len(), 100_011);
+        taken += 1;
+    }
+    assert_eq!(taken, 10_000);
+    sender.join().unwrap().unwrap();
+}
+
+#[test]
+fn clients_beyond_the_limit_are_refused() {
+    let node = Node::start(Config { maxclients: 2, ..Config::default() });
+    let mut first = node.connect();
+    let mut second = node.connect();
+    assert_eq!((first.say("PING"), second.say("PING")), ("+PONG\r\n".to_owned(), "+PONG\r\n".to_owned()));
+    let mut third = node.connect();
+    assert_eq!(text(third.reply()), "-ERR max number of clients reached\r\n");
+    assert_eq!(third.reply(), None);
+    assert!(first.say("INFO").contains("rejected_connections:1\r\n"));
+    drop(second);
+    eventually(|| node.connect().try_say("PING").as_deref() == Some("+PONG\r\n"));
+}
+
+/// Waits for a condition that another thread is about to bring about.
+fn eventually(mut condition: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "the condition never came true");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_password_is_asked_for() {
+    let node = Node::start(Config { requirepass: "secret".to_owned(), ..Config::default() });
+    let mut client = node.connect();
+    assert_eq!(client.say("GET k"), "-NOAUTH Authentication required.\r\n");
+    assert!(client.say("HELLO 3").starts_with("-NOAUTH HELLO must be called"));
+    let wrong = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+    assert_eq!(
+        (client.say("AUTH nope"), client.say("AUTH other secret")),
+        (wrong.to_owned(), wrong.to_owned())
+    );
+    assert_eq!(
+        (client.say("AUTH secret"), client.say("GET k")),
+        ("+OK\r\n".to_owned(), "$-1\r\n".to_owned())
+    );
+    let mut hello = node.connect();
+    assert!(hello.say("HELLO 3 AUTH default secret SETNAME me").starts_with("%7\r\n"));
+    assert_eq!(hello.say("CLIENT GETNAME"), "$2\r\nme\r\n");
+    assert_eq!(hello.say("RESET"), "+RESET\r\n");
+    assert_eq!(hello.say("GET k"), "-NOAUTH Authentication required.\r\n");
+    let mut stranger = node.connect();
+    stranger.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$500000\r\n");
+    assert_eq!(text(stranger.reply()), "-ERR Protocol error: invalid bulk length\r\n");
+    assert_eq!(stranger.reply(), None);
+    // Once let in, a client may send large values.
+    let reply = client.ask(&[b"SET".to_vec(), b"k".to_vec(), vec![0; 500_000]]);
+    assert_eq!(reply, b"+OK\r\n");
+}
+
+#[test]
+fn a_client_can_end_another() {
+    let node = node();
+    let (mut one, mut other) = (node.connect(), node.connect());
+    let id = other.say("CLIENT ID").trim_start_matches(':').trim_end().to_owned();
+    assert_eq!(one.say(&format!("CLIENT KILL ID {id}")), ":1\r\n");
+    assert_eq!(other.reply(), None);
+    assert_eq!(one.say(&format!("CLIENT KILL ID {id}")), ":0\r\n");
+    let list = one.say("CLIENT LIST");
+    assert!(list.contains("cmd=client|list") && !list.contains(&format!("id={id} ")), "{list}");
+}
+
+#[test]
+fn silent_clients_are_ended_when_asked_for() {
+    let node = node();
+    let (mut silent, mut busy) = (node.connect(), node.connect());
+    silent.say("PING");
+    assert_eq!(busy.say("CONFIG SET timeout 1"), "+OK\r\n");
+    eventually(|| busy.say("INFO").contains("connected_clients:1\r\n"));
+    assert_eq!(silent.reply(), None);
+}
+
+#[test]
+fn draining_answers_what_was_sent_and_accepts_nobody() {
+    let mut node = node();
+    let mut client = node.connect();
+    client.say("PING");
+    client.send(&b"INCR n\r\n".repeat(1_000));
+    node.shut_down();
+    for n in 1..=1_000 {
+        assert_eq!(text(client.reply()), format!(":{n}\r\n"));
+    }
+    assert_eq!(client.reply(), None);
+    node.join();
+    assert!(TcpStream::connect(node.address).is_err());
+}
+
+#[test]
+fn a_wrong_or_half_request_never_harms_others() {
+    let node = node();
+    let mut half = node.connect();
+    half.send(b"*2\r\n$3\r\nGET\r\n$100\r\nabc");
+    let mut other: Client<TcpStream> = node.connect();
+    assert_eq!(other.say("SET a 1"), "+OK\r\n");
+    drop(half);
+    assert_eq!(other.say("GET a"), "$1\r\n1\r\n");
+    // A peer that half-closes after its requests still gets the replies.
+    let closing = node.connect();
+    let mut stream = closing.stream().try_clone().unwrap();
+    stream.write_all(b"PING\r\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut all = String::new();
+    stream.read_to_string(&mut all).unwrap();
+    assert_eq!(all, "+PONG\r\n");
+}

@@ -1,3 +1,7 @@
-//! The one judge of node health: probes, verdicts, and the numbered view.
+//! The `health-service` process.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    health_service::main(std::env::args_os().skip(1))
+}

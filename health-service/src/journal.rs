@@ -1,0 +1,201 @@
+//! The journal: what the service must remember over a restart, on disk before anyone acts on it.
+//!
+//! A proxy that has seen epoch 57 must never be told by a restarted service that 57 is something
+//! else, nor that a node is routable which 57 took out. So each new view is appended and synced
+//! before it is published.
+//!
+//! ```text
+//! <state-dir>/journal   one entry a line: xxh3 of the JSON, a blank, the JSON
+//!                       8f0c1d2e3a4b5c6d {"transition":{"nodeId":"node7","at":...}}
+//!                       0123456789abcdef {"record":{"view":{"epoch":57,...},"nodes":[...]}}
+//! ```
+//!
+//! The last whole record counts. A line that was torn by a crash, and whatever follows it, is cut
+//! off. When the file has grown, it is replaced as a whole by one with the latest record and the
+//! kept history (written beside it, synced, renamed). Without a state directory nothing is kept.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cluster::{NodeId, Status};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::verdict::{MemberIndex, Record, Transition};
+
+/// The file is rewritten when it is longer than this and four times its length after the last
+/// rewrite: some thousand changes of a 50-node cluster.
+const MIN_REWRITE_LEN: u64 = 4 << 20;
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Entry {
+    /// The state of the verdict.
+    Record(Record),
+    /// A change of one member, for its history.
+    Transition(PastTransition),
+}
+
+/// A transition that is told by name, so that it outlives changes of the topology.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PastTransition {
+    /// Who.
+    pub node_id: NodeId,
+    /// When, in milliseconds since 1970.
+    pub at: u64,
+    /// The epoch after it.
+    pub epoch: u64,
+    /// The status before.
+    pub from: Status,
+    /// The status after.
+    pub to: Status,
+    /// Routable after it.
+    pub routable: bool,
+    /// In words.
+    pub cause: String,
+}
+
+impl PastTransition {
+    /// A transition of the member called `node_id`.
+    #[must_use]
+    pub fn of(node_id: NodeId, transition: &Transition) -> Self {
+        let Transition { at, epoch, from, to, routable, cause, .. } = transition;
+        // Milliseconds since 1970 fit in 64 bits for half a billion years.
+        let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        Self { node_id, at, epoch: *epoch, from: *from, to: *to, routable: *routable, cause: cause.clone() }
+    }
+
+    /// Back to a transition; the verdict knows which member it is of.
+    #[must_use]
+    pub fn into_transition(self) -> (NodeId, Transition) {
+        let Self { node_id, at, epoch, from, to, routable, cause } = self;
+        let (member, at) = (MemberIndex(0), Duration::from_millis(at));
+        (node_id, Transition { member, at, epoch, from, to, routable, cause })
+    }
+}
+
+/// What an earlier run left.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The last state.
+    pub record: Option<Record>,
+    /// The transitions, oldest first.
+    pub transitions: Vec<PastTransition>,
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    len: u64,
+    /// Length after the last rewrite.
+    base_len: u64,
+}
+
+impl Journal {
+    /// Opens the journal of a state directory, making both if they are missing, and reads what is in
+    /// it. A torn end is cut off.
+    ///
+    /// # Errors
+    /// When the directory or file cannot be made, read, locked or written. Another process that has
+    /// it open is such an error: two services must not share an epoch.
+    pub fn open(directory: &Path) -> io::Result<(Self, Memory)> {
+        fs::create_dir_all(directory)?;
+        let path = directory.join("journal");
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+        lock(directory, &file)?;
+        let bytes = fs::read(&path)?;
+        let (memory, len) = read(&bytes);
+        if len < bytes.len() {
+            tracing::warn!(path = %path.display(), lost = bytes.len() - len, "the journal's end was torn; cut off");
+            file.set_len(len as u64)?;
+        }
+        // Makes the file's existence itself survive.
+        File::open(directory)?.sync_all()?;
+        Ok((Self { path, file, len: len as u64, base_len: len as u64 }, memory))
+    }
+
+    /// Appends entries and syncs them.
+    ///
+    /// # Errors
+    /// When they could not be written as a whole; the file is then as it was before, or will be cut
+    /// back to that when it is opened again.
+    pub fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let lines = lines(entries)?;
+        let result = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        match result {
+            Ok(()) => self.len += lines.len() as u64,
+            // A half-written line would hide all that is appended after it.
+            Err(_) => self.file.set_len(self.len)?,
+        }
+        result
+    }
+
+    /// Whether it has grown enough to be [rewritten](Self::rewrite).
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        self.len > MIN_REWRITE_LEN && self.len / 4 > self.base_len
+    }
+
+    /// Replaces all entries by these, as a whole or not at all.
+    ///
+    /// # Errors
+    /// When the new file could not be written; the old one then stays.
+    pub fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let lines = lines(entries)?;
+        let new = self.path.with_extension("new");
+        let mut file = File::create(&new)?;
+        file.write_all(&lines)?;
+        file.sync_all()?;
+        let file = OpenOptions::new().read(true).append(true).open(&new)?;
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        lock(directory, &file)?;
+        fs::rename(&new, &self.path)?;
+        File::open(directory)?.sync_all()?;
+        (self.file, self.len, self.base_len) = (file, lines.len() as u64, lines.len() as u64);
+        Ok(())
+    }
+}
+
+fn lock(directory: &Path, file: &File) -> io::Result<()> {
+    file.try_lock().map_err(|_| {
+        let text = format!("{} is in use by another process", directory.display());
+        io::Error::new(io::ErrorKind::ResourceBusy, text)
+    })
+}
+
+fn lines(entries: &[Entry]) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        let json = serde_json::to_string(entry)?;
+        writeln!(lines, "{:016x} {json}", xxh3_64(json.as_bytes()))?;
+    }
+    Ok(lines)
+}
+
+/// What the whole lines say, and where they end.
+fn read(bytes: &[u8]) -> (Memory, usize) {
+    let mut memory = Memory::default();
+    let mut len = 0;
+    for line in bytes.split_inclusive(|&b| b == b'\n') {
+        match entry(line) {
+            Some(Entry::Record(record)) => memory.record = Some(record),
+            Some(Entry::Transition(transition)) => memory.transitions.push(transition),
+            None => break,
+        }
+        len += line.len();
+    }
+    (memory, len)
+}
+
+fn entry(line: &[u8]) -> Option<Entry> {
+    let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
+    let (sum, json) = line.split_once(' ')?;
+    let is_whole = u64::from_str_radix(sum, 16).ok()? == xxh3_64(json.as_bytes());
+    is_whole.then(|| serde_json::from_str(json).ok()).flatten()
+}

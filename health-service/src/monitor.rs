@@ -1,0 +1,257 @@
+//! The monitor: feeds the verdict with what happens and does what it asks for.
+//!
+//! ```text
+//! probers --.                       .--> probers, rejoins (tasks)
+//! timer   ---+--> verdict.step() ---+--> journal (save), then publisher
+//! API     --'                       '--> log
+//! ```
+//!
+//! It decides nothing. Events that come together are judged together and saved once; a view is
+//! published only after it is on disk.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
+
+use crate::board::{Board, Command};
+use crate::journal::{Entry, Journal, PastTransition};
+use crate::metrics::Metrics;
+use crate::probe::{Probe, Prober};
+use crate::publish::Publisher;
+use crate::rejoin::rejoin;
+use crate::verdict::{Action, Cause, Event, MemberIndex, ProbeId, Record, Transition};
+
+/// Events judged before their consequences are saved and published; a bound, so that a storm of
+/// reports cannot hold a view back.
+const MAX_BATCH: usize = 256;
+
+/// Drives one verdict.
+#[derive(Debug)]
+pub struct Monitor {
+    board: Board,
+    /// One for each member, in the verdict's order.
+    probers: Vec<Prober>,
+    /// How long a rejoin may take.
+    rejoin_limit: Duration,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// For the tasks of rejoins. The channel needs no bound of its own: each probe and rejoin sends
+    /// one event, and the verdict bounds how many there are.
+    sender: mpsc::UnboundedSender<Event>,
+    commands: mpsc::Receiver<Command>,
+    publisher: Publisher,
+    journal: Option<Journal>,
+    metrics: Metrics,
+    /// Requested probes on their way, with those who wait for them.
+    requested: HashMap<ProbeId, MemberIndex>,
+    waiting: HashMap<MemberIndex, Vec<oneshot::Sender<()>>>,
+    frozen: bool,
+}
+
+/// What one batch of events asked for.
+#[derive(Default)]
+struct Batch {
+    actions: Vec<Action>,
+    /// Who is to be told when all of it is done.
+    done: Vec<oneshot::Sender<()>>,
+}
+
+impl Monitor {
+    /// A monitor of the members on the board. `rejoin_limit` bounds one rejoin.
+    #[must_use]
+    pub fn new(
+        board: Board,
+        commands: mpsc::Receiver<Command>,
+        publisher: Publisher,
+        journal: Option<Journal>,
+        metrics: Metrics,
+        rejoin_limit: Duration,
+    ) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let addresses: Vec<_> = board.read(|verdict, _| {
+            let topology = verdict.topology();
+            topology.nodes.iter().chain(&topology.proxies).map(|member| member.address.clone()).collect()
+        });
+        let start = |(index, address)| Prober::start(MemberIndex(index), address, sender.clone());
+        let probers = addresses.into_iter().enumerate().map(start).collect();
+        Self {
+            board,
+            probers,
+            rejoin_limit,
+            events,
+            sender,
+            commands,
+            publisher,
+            journal,
+            metrics,
+            requested: HashMap::new(),
+            waiting: HashMap::new(),
+            frozen: false,
+        }
+    }
+
+    /// Runs until the future is dropped.
+    pub async fn run(mut self) {
+        self.publish_memory().await;
+        loop {
+            let mut batch = Batch::default();
+            let tick = self.board.read(|verdict, _| verdict.next_tick());
+            tokio::select! {
+                Some(event) = self.events.recv() => self.take(event, &mut batch),
+                Some(command) = self.commands.recv() => self.obey(command, &mut batch),
+                () = sleep_until(self.board.clock().instant(tick).into()) => self.take(Event::Tick, &mut batch),
+            }
+            for _ in 0..MAX_BATCH {
+                let Ok(event) = self.events.try_recv() else { break };
+                self.take(event, &mut batch);
+            }
+            self.perform(batch).await;
+        }
+    }
+
+    /// The view of an earlier run is in force again at once.
+    async fn publish_memory(&mut self) {
+        if let Some(view) = self.board.read(|verdict, _| verdict.view().cloned()) {
+            // The topology may have changed, and with it the epoch.
+            self.save(Vec::new()).await;
+            tracing::info!(epoch = view.epoch, "the view of the last run is in force");
+            self.publisher.publish(&view);
+        }
+    }
+
+    fn take(&mut self, event: Event, batch: &mut Batch) {
+        match &event {
+            Event::Probed(id, outcome) => {
+                if let Err(failure) = outcome {
+                    self.metrics.count_failure(failure);
+                }
+                if let Some(waiting) =
+                    self.requested.remove(id).and_then(|member| self.waiting.remove(&member))
+                {
+                    batch.done.extend(waiting);
+                }
+            }
+            Event::Rejoined(_, _, Ok(_)) => _ = self.metrics.rejoins.inc(),
+            Event::Rejoined(_, _, Err(_)) => _ = self.metrics.rejoin_failures.inc(),
+            _ => {}
+        }
+        batch.actions.extend(self.board.step(event));
+    }
+
+    fn obey(&mut self, command: Command, batch: &mut Batch) {
+        match (&command.event, command.done) {
+            (Event::CheckRequested(member), Some(done)) => {
+                self.waiting.entry(*member).or_default().push(done);
+            }
+            (_, done) => batch.done.extend(done),
+        }
+        self.take(command.event, batch);
+    }
+
+    async fn perform(&mut self, batch: Batch) {
+        let mut transitions = Vec::new();
+        let (mut save, mut publish) = (false, false);
+        for action in batch.actions {
+            match action {
+                Action::Probe { id, member, cause, timeout } => self.probe(id, member, cause, timeout),
+                Action::Rejoin { node, attempt, known_run_id } => self.rejoin(node, attempt, known_run_id),
+                Action::Note(transition) => transitions.push(self.note(&transition)),
+                Action::Save => save = true,
+                Action::Publish => publish = true,
+            }
+        }
+        self.note_freeze();
+        if save || publish {
+            self.save(transitions).await;
+        }
+        if publish && let Some(view) = self.board.read(|verdict, _| verdict.view().cloned()) {
+            self.metrics.views.inc();
+            self.publisher.publish(&view);
+        }
+        for done in batch.done {
+            // Who asked may have gone.
+            let _ = done.send(());
+        }
+    }
+
+    fn probe(&mut self, id: ProbeId, member: MemberIndex, cause: Cause, timeout: Duration) {
+        self.metrics.count_probe(cause);
+        if cause == Cause::Request {
+            self.requested.insert(id, member);
+        }
+        self.probers[member.0].probe(Probe { id, cause, timeout });
+    }
+
+    fn rejoin(&self, node: MemberIndex, attempt: u64, known_run_id: Option<String>) {
+        let address = self.probers[node.0].address().clone();
+        let (limit, events) = (self.rejoin_limit, self.sender.clone());
+        tokio::spawn(async move {
+            let result = rejoin(address, known_run_id, limit).await;
+            let _ = events.send(Event::Rejoined(node, attempt, result));
+        });
+    }
+
+    fn note(&self, transition: &Transition) -> Entry {
+        let id = self.board.read(|verdict, _| verdict.members()[transition.member.0].id.clone());
+        let Transition { from, to, routable, epoch, cause, .. } = transition;
+        if *to == cluster::Status::Unhealthy {
+            tracing::warn!(member = %id, %from, %to, routable, epoch, cause, "transition");
+        } else {
+            tracing::info!(member = %id, %from, %to, routable, epoch, cause, "transition");
+        }
+        Entry::Transition(PastTransition::of(id, transition))
+    }
+
+    fn note_freeze(&mut self) {
+        let frozen = self.board.read(|verdict, _| verdict.is_frozen());
+        if frozen && !self.frozen {
+            tracing::error!("too many nodes fail at once: routability is frozen, the last view stays");
+        } else if self.frozen && !frozen {
+            tracing::info!("most nodes answer again: routability is no longer frozen");
+        }
+        self.frozen = frozen;
+    }
+
+    /// Saves transitions and the state. A failure must not stop the service, which is more use
+    /// without a memory than not at all; it is told in the summary and tried again with each change.
+    async fn save(&mut self, mut entries: Vec<Entry>) {
+        let Some(mut journal) = self.journal.take() else { return };
+        entries.extend(self.board.read(|verdict, _| Record::of(verdict)).map(Entry::Record));
+        let all = journal.is_long().then(|| self.everything());
+        // Syncing takes milliseconds in which probes and readers must not wait.
+        let saving = tokio::task::spawn_blocking(move || {
+            let result = match all {
+                Some(all) => journal.rewrite(&all),
+                None => journal.append(&entries),
+            };
+            (journal, result)
+        });
+        let result = match saving.await {
+            Ok((journal, result)) => {
+                self.journal = Some(journal);
+                result
+            }
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        if let Err(error) = &result {
+            self.metrics.journal_failures.inc();
+            tracing::error!(%error, "cannot write the journal: a restart would forget this view");
+        }
+        self.board.set_journal_healthy(result.is_ok());
+    }
+
+    /// All that a rewritten journal holds.
+    fn everything(&self) -> Vec<Entry> {
+        self.board.read(|verdict, _| {
+            let members = verdict.members().iter();
+            let past = members.flat_map(|member| {
+                member.history.iter().map(|transition| PastTransition::of(member.id.clone(), transition))
+            });
+            let mut past: Vec<_> = past.collect();
+            past.sort_by_key(|transition| transition.at);
+            let record = Record::of(verdict).map(Entry::Record);
+            past.into_iter().map(Entry::Transition).chain(record).collect()
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! The process: puts the parts together, serves until it is told to stop.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use axum::serve::ListenerExt;
+use daemon::admin::Readiness;
+use tokio::net::TcpListener;
+
+use crate::api::{self, Api};
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::config::{Config, PROGRAM};
+use crate::journal::{Journal, Memory};
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
+use crate::publish::{Publisher, Reader};
+use crate::verdict::Verdict;
+
+/// The whole life of the process, from its arguments (without the program's name) to its exit code.
+pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
+    daemon::run_main(&PROGRAM, args, async |settings| {
+        let config = Config::from_settings(&settings)?;
+        let shutdown = daemon::shutdown::signal();
+        let address = (config.host.as_str(), config.port);
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+        daemon::ready_line(listener.local_addr()?)?;
+        run(listener, config, shutdown).await
+    })
+}
+
+/// Runs the service on `listener` until `shutdown` resolves; requests on their way are answered,
+/// event streams end.
+///
+/// # Errors
+/// When the journal cannot be opened, or the listener fails.
+pub async fn run(
+    listener: TcpListener,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (journal, memory) = open_journal(&config)?;
+    let clock = Clock::start();
+    let (board, commands) = Board::new(remember(&config, clock, memory), clock, journal.is_some());
+    let publisher = Publisher::new();
+    let reader = publisher.reader();
+    let metrics = Metrics::default();
+    let readiness = Readiness::new();
+    let registry = metrics.registry(board.clone(), reader.clone());
+    let api = Api { board: board.clone(), reader: reader.clone(), metrics: metrics.clone() };
+    let router = api::router(api).merge(daemon::admin::router(registry, readiness.clone()));
+
+    let monitor = Monitor::new(board, commands, publisher, journal, metrics, config.policy.timeout);
+    let monitor = tokio::spawn(monitor.run());
+    tokio::spawn(become_ready(reader, readiness.clone()));
+    let stop = async move {
+        shutdown.await;
+        readiness.set(false);
+        // With the monitor goes the publisher, and with that all event streams.
+        monitor.abort();
+    };
+    // A view must not wait for the acknowledgement of a heartbeat.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot send without delay");
+        }
+    });
+    axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the listener failed")
+}
+
+/// Ready is who has a view to publish.
+async fn become_ready(reader: Reader, readiness: Readiness) {
+    if reader.first().await {
+        readiness.set(true);
+    }
+}
+
+fn open_journal(config: &Config) -> anyhow::Result<(Option<Journal>, Memory)> {
+    let Some(directory) = &config.state_dir else {
+        tracing::warn!("no state directory: a restart forgets the epoch and who must be flushed");
+        return Ok((None, Memory::default()));
+    };
+    let open = Journal::open(directory);
+    let (journal, memory) =
+        open.with_context(|| format!("cannot open the journal in {}", directory.display()))?;
+    Ok((Some(journal), memory))
+}
+
+fn remember(config: &Config, clock: Clock, memory: Memory) -> Verdict {
+    let mut verdict = Verdict::new(config.topology.clone(), config.policy, clock.now(), memory.record);
+    for past in memory.transitions {
+        let (id, transition) = past.into_transition();
+        verdict.recall(&id, transition);
+    }
+    verdict
+}

@@ -1,0 +1,448 @@
+//! The verdict: who is healthy, who is routable, and in which epoch. A pure state machine.
+//!
+//! ```text
+//!            probes, reports, rejoins, operator          probes, rejoins to make
+//!  events  --------------------------------->  step  ------------------------------> actions
+//!                                             (now)     view to save and publish
+//! ```
+//!
+//! *Status* is what probes say; *routable* is what proxies act on: HEALTHY, in service, and known to
+//! hold nothing stale. Whenever the set of routable nodes (or which process one of them is) changes,
+//! the epoch rises by one and the view is published; nothing else raises it, save a proxy that has
+//! seen a higher one.
+//!
+//! A node that was out rejoins empty: others served its slots meanwhile, so what it holds may be
+//! stale. It is flushed first, unless it is freshly started and empty.
+//!
+//! This module does no IO and reads no clock. [`crate::monitor`] feeds it and does what it asks for.
+
+mod event;
+mod freeze;
+mod member;
+mod rate;
+mod record;
+mod schedule;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::{MaintenanceMode, NodeId, NodeType, Status, Topology, View, ViewNode, ViewProxy};
+
+pub use event::{
+    Action, Cause, Event, Failure, MemberIndex, Outcome, ProbeId, Rejoined, Success, Timestamp, Transition,
+};
+pub use member::{HISTORY_LEN, Member};
+pub use record::{NodeRecord, Record};
+pub use schedule::CONFIRM;
+
+use freeze::Freeze;
+use rate::Rate;
+use schedule::Schedule;
+
+/// Highest epoch that all readers of JSON can hold (2^53 - 1).
+const MAX_EPOCH: u64 = (1 << 53) - 1;
+/// A seen epoch this much higher than ours is a fault of the asker and not a lost journal: at a
+/// change each second this many take a century.
+const MAX_EPOCH_JUMP: u64 = 1 << 32;
+
+/// The rule by which probes make a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Each member is probed once in this time.
+    pub interval: Duration,
+    /// A probe not answered within this has failed.
+    pub timeout: Duration,
+    /// Failures in a row that make a member UNHEALTHY.
+    pub failures: u32,
+    /// Successes in a row that make an UNHEALTHY member HEALTHY.
+    pub successes: u32,
+}
+
+/// Everything known of the cluster.
+#[derive(Debug)]
+pub struct Verdict {
+    policy: Policy,
+    topology: Topology,
+    /// The nodes in the topology's order, then the proxies.
+    members: Vec<Member>,
+    /// The number of the view, or the highest one seen while there is none.
+    epoch: u64,
+    /// What was published last. None at first: not before all nodes were probed, so that a service
+    /// restarted without a journal does not call nodes out that it has not looked at.
+    view: Option<Arc<View>>,
+    freeze: Freeze,
+    in_flight: HashMap<ProbeId, InFlight>,
+    /// Numbers of the next probe and of the next rejoin.
+    next_probe: u64,
+    next_attempt: u64,
+    node_checks: Rate,
+    proxy_checks: Rate,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    member: MemberIndex,
+    cause: Cause,
+    started: Timestamp,
+}
+
+/// A member whose state an event changed, as it was before, and why it changed.
+struct Touched {
+    member: MemberIndex,
+    from: Status,
+    cause: String,
+}
+
+impl Verdict {
+    /// The verdict at the start: with the memory of an earlier run, if there is one.
+    #[must_use]
+    pub fn new(topology: Topology, policy: Policy, now: Timestamp, memory: Option<Record>) -> Self {
+        let mut verdict = Self {
+            policy,
+            members: members(&topology, policy.interval, now),
+            topology,
+            epoch: 0,
+            view: None,
+            freeze: Freeze::default(),
+            in_flight: HashMap::new(),
+            next_probe: 0,
+            next_attempt: 0,
+            node_checks: Rate::default(),
+            proxy_checks: Rate::default(),
+        };
+        if let Some(record) = memory {
+            record.restore(&mut verdict);
+        }
+        verdict
+    }
+
+    /// Gives a member a transition of an earlier run back, oldest first.
+    pub fn recall(&mut self, id: &NodeId, mut transition: Transition) {
+        if let Some(member) = self.find(id.as_str()) {
+            transition.member = member;
+            self.members[member.0].remember(transition);
+        }
+    }
+
+    /// Takes an event that happened at `now` and says what is to be done.
+    ///
+    /// `now` must not be earlier than at the last call.
+    pub fn step(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let seen = if let Event::EpochSeen(epoch) = event { self.catch_up(epoch) } else { false };
+        let touched = self.apply(now, event);
+        self.settle(now, touched, seen, &mut actions);
+        self.start_probes(now, &mut actions);
+        actions
+    }
+
+    /// The time by which [`Event::Tick`] is wanted.
+    #[must_use]
+    pub fn next_tick(&self) -> Timestamp {
+        self.members.iter().map(|member| member.schedule.next()).min().unwrap_or(Timestamp::MAX)
+    }
+
+    /// The number of the view in force; 0 before there is one.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The view in force, once there is one.
+    #[must_use]
+    pub fn view(&self) -> Option<&Arc<View>> {
+        self.view.as_ref()
+    }
+
+    /// Whether the panic rule holds routability.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.freeze.is_active()
+    }
+
+    /// Whether some member has not been probed yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.members.iter().any(|member| member.last_check.is_none())
+    }
+
+    /// All members: the nodes in the topology's order, then the proxies.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The nodes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Member] {
+        &self.members[..self.topology.nodes.len()]
+    }
+
+    /// The proxies.
+    #[must_use]
+    pub fn proxies(&self) -> &[Member] {
+        &self.members[self.topology.nodes.len()..]
+    }
+
+    /// The topology all this is about.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The member called `id`.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<MemberIndex> {
+        self.members.iter().position(|member| member.id.as_str() == id).map(MemberIndex)
+    }
+
+    /// Probes of nodes and of proxies started in the last 30 seconds.
+    #[must_use]
+    pub fn checks_per_30s(&self, now: Timestamp) -> (u32, u32) {
+        (self.node_checks.count(now), self.proxy_checks.count(now))
+    }
+
+    /// Changes what the event changes in its member.
+    fn apply(&mut self, now: Timestamp, event: Event) -> Option<Touched> {
+        let index = match event {
+            Event::Tick | Event::EpochSeen(_) => return None,
+            Event::Probed(id, outcome) => return self.take_outcome(now, id, outcome),
+            Event::Lost(index)
+            | Event::Reported { node: index, .. }
+            | Event::CheckRequested(index)
+            | Event::Maintenance(index, _)
+            | Event::Rejoined(index, ..) => index,
+        };
+        let member = self.members.get_mut(index.0)?;
+        let from = member.status;
+        let cause = match event {
+            Event::Lost(_) => suspect(member, now, || "its connection was closed".to_owned()),
+            Event::Reported { by, kind, .. } => suspect(member, now, || format!("{by} reported {kind:?}")),
+            Event::CheckRequested(_) => {
+                member.schedule.request();
+                None
+            }
+            Event::Maintenance(_, mode) => maintain(member, mode),
+            Event::Rejoined(_, attempt, result) => end_rejoin(member, now, attempt, result),
+            Event::Tick | Event::EpochSeen(_) | Event::Probed(..) => None,
+        };
+        cause.map(|cause| Touched { member: index, from, cause })
+    }
+
+    fn take_outcome(&mut self, now: Timestamp, id: ProbeId, outcome: Outcome) -> Option<Touched> {
+        let InFlight { member: index, cause, started } = self.in_flight.remove(&id)?;
+        let member = self.members.get_mut(index.0)?;
+        member.schedule.ended(cause);
+        // A probe from before the last change of status has nothing to say about what is now.
+        if started < member.since {
+            if member.status != Status::Healthy {
+                member.schedule.recheck(now, false);
+            }
+            return None;
+        }
+        let from = member.status;
+        let cause = member.observe(now, cause, outcome, &self.policy)?;
+        Some(Touched { member: index, from, cause })
+    }
+
+    /// A proxy has seen this epoch; returns whether it is higher than ours, which then follows.
+    fn catch_up(&mut self, seen: u64) -> bool {
+        let credible = seen > self.epoch && seen - self.epoch <= MAX_EPOCH_JUMP && seen < MAX_EPOCH;
+        if credible {
+            self.epoch = seen;
+        }
+        credible
+    }
+
+    /// Draws the consequences: freeze, routability, rejoins, a new view, and what is to be noted and
+    /// saved. `renumber` asks for a new view whatever changed.
+    fn settle(
+        &mut self,
+        now: Timestamp,
+        touched: Option<Touched>,
+        renumber: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        self.update_freeze(now);
+        let is_first = self.view.is_none() && self.nodes().iter().all(|node| node.last_check.is_some());
+        let has_view = is_first || self.view.is_some();
+        let mut changed = Vec::new();
+        for index in (0..self.topology.nodes.len()).map(MemberIndex) {
+            if self.settle_routability(index, has_view) && touched.as_ref().is_none_or(|t| t.member != index)
+            {
+                // Nothing but the end of a freeze changes a node that no event is about.
+                let cause = "the view is no longer frozen".to_owned();
+                changed.push(Touched { member: index, from: self.members[index.0].status, cause });
+            }
+            self.start_rejoin(index, actions);
+        }
+        changed.extend(touched);
+        let publish = has_view && (is_first || renumber || self.is_view_outdated());
+        if publish {
+            self.epoch += 1;
+            self.view = Some(Arc::new(self.build_view()));
+        }
+        self.note(now, changed, actions);
+        match actions.iter().any(|action| matches!(action, Action::Note(_))) {
+            _ if publish => actions.push(Action::Publish),
+            true if has_view => actions.push(Action::Save),
+            _ => {}
+        }
+    }
+
+    /// Brings routability in line with the rules; returns whether it changed.
+    fn settle_routability(&mut self, index: MemberIndex, has_view: bool) -> bool {
+        let frozen = self.freeze.is_active();
+        let member = &mut self.members[index.0];
+        let deserves = member.deserves_traffic(frozen);
+        // Who is out while there is a view has stand-ins.
+        member.must_rejoin |= has_view && !deserves;
+        std::mem::replace(&mut member.routable, deserves) != deserves
+    }
+
+    /// Whether proxies must learn something: who is routable, or which process a routable node is.
+    fn is_view_outdated(&self) -> bool {
+        let Some(view) = &self.view else { return false };
+        view.nodes.iter().zip(&self.members).any(|(published, member)| {
+            published.routable != member.routable || (member.routable && published.run_id != member.run_id)
+        })
+    }
+
+    fn build_view(&self) -> View {
+        let nodes = self.topology.nodes.iter().zip(&self.members).map(|(node, member)| ViewNode {
+            node_id: node.id.clone(),
+            host: node.address.host.clone(),
+            port: node.address.port,
+            zone: node.zone.clone(),
+            weight: node.weight,
+            status: member.status,
+            routable: member.routable,
+            run_id: member.run_id.clone(),
+        });
+        let proxies = self.topology.proxies.iter().map(|proxy| ViewProxy {
+            node_id: proxy.id.clone(),
+            host: proxy.address.host.clone(),
+            port: proxy.address.port,
+            zone: proxy.zone.clone(),
+        });
+        View {
+            epoch: self.epoch,
+            slots: self.topology.slots.get(),
+            points: self.topology.points,
+            nodes: nodes.collect(),
+            proxies: proxies.collect(),
+        }
+    }
+
+    fn update_freeze(&mut self, now: Timestamp) {
+        let window = self.policy.interval + self.policy.timeout;
+        let nodes = &self.members[..self.topology.nodes.len()];
+        let in_service = nodes.iter().filter(|node| !node.maintenance);
+        self.freeze.update(now, window, in_service.map(|node| node.failing_since));
+    }
+
+    fn start_rejoin(&mut self, index: MemberIndex, actions: &mut Vec<Action>) {
+        let member = &mut self.members[index.0];
+        if member.awaits_rejoin() {
+            let attempt = self.next_attempt;
+            self.next_attempt += 1;
+            member.rejoining = Some(attempt);
+            let known_run_id = member.run_id.clone();
+            actions.push(Action::Rejoin { node: index, attempt, known_run_id });
+        }
+    }
+
+    fn note(&mut self, now: Timestamp, changed: Vec<Touched>, actions: &mut Vec<Action>) {
+        for Touched { member: index, from, cause } in changed {
+            let member = &mut self.members[index.0];
+            let transition = member.transition(index, now, self.epoch, from, cause);
+            member.remember(transition.clone());
+            actions.push(Action::Note(transition));
+        }
+    }
+
+    fn start_probes(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let mut due = Vec::new();
+        for (index, member) in self.members.iter_mut().enumerate() {
+            member.schedule.take_due(now, self.policy.interval, &mut due);
+            let index = MemberIndex(index);
+            for cause in due.drain(..) {
+                let rate = if member.is_node() { &mut self.node_checks } else { &mut self.proxy_checks };
+                rate.add(now);
+                let id = ProbeId(self.next_probe);
+                self.next_probe += 1;
+                self.in_flight.insert(id, InFlight { member: index, cause, started: now });
+                let timeout = match cause {
+                    Cause::Confirm => CONFIRM.min(self.policy.timeout),
+                    _ => self.policy.timeout,
+                };
+                actions.push(Action::Probe { id, member: index, cause, timeout });
+            }
+        }
+    }
+}
+
+/// Asks for a confirming probe; one that is known to be down has its rechecks.
+fn suspect(member: &mut Member, now: Timestamp, what: impl FnOnce() -> String) -> Option<String> {
+    if member.status != Status::Unhealthy {
+        member.reported = Some(what());
+        member.schedule.confirm(now);
+    }
+    None
+}
+
+fn maintain(member: &mut Member, mode: MaintenanceMode) -> Option<String> {
+    let drain = mode == MaintenanceMode::Drain;
+    if member.maintenance == drain || !member.is_node() {
+        return None;
+    }
+    member.maintenance = drain;
+    member.rejoining = None;
+    Some(if drain { "drained by the operator" } else { "put back by the operator" }.to_owned())
+}
+
+fn end_rejoin(
+    member: &mut Member,
+    now: Timestamp,
+    attempt: u64,
+    result: Result<Rejoined, String>,
+) -> Option<String> {
+    if member.rejoining != Some(attempt) {
+        return None;
+    }
+    member.rejoining = None;
+    match result {
+        Ok(rejoined) => {
+            member.must_rejoin = false;
+            member.run_id = rejoined.run_id;
+            Some(
+                if rejoined.flushed { "rejoined: flushed" } else { "rejoined: freshly started and empty" }
+                    .to_owned(),
+            )
+        }
+        Err(reason) => Some(member.fail_rejoin(now, &reason)),
+    }
+}
+
+fn members(topology: &Topology, interval: Duration, now: Timestamp) -> Vec<Member> {
+    let all = topology.nodes.len() + topology.proxies.len();
+    let kinds = [(&topology.nodes, NodeType::Node), (&topology.proxies, NodeType::Proxy)];
+    let ids = kinds.into_iter().flat_map(|(members, kind)| {
+        // The first turn of the first member comes a step after its probe at the start.
+        let step = 1.0 / members.len().max(1) as f64;
+        (1_u32..)
+            .zip(members)
+            .map(move |(number, member)| (member.id.clone(), kind, f64::from(number) * step))
+    });
+    ids.enumerate()
+        .map(|(place, (id, kind, phase))| {
+            let schedule = Schedule::new(now, place, all, interval, phase);
+            Member::new(id, kind, now, schedule)
+        })
+        .collect()
+}

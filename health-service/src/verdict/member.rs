@@ -1,0 +1,231 @@
+//! One node or proxy: what is known of it and when one more outcome tips its status.
+//!
+//! One failed probe proves little: a paused machine or a lost packet looks the same. So a status
+//! changes after so many failures or successes in a row, except that the first answer ever makes an
+//! UNKNOWN member HEALTHY, and that a failed confirming probe decides at once, because it is the
+//! second witness.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use cluster::{NodeId, NodeType, Status};
+
+use super::Policy;
+use super::event::{Cause, Failure, MemberIndex, Outcome, Success, Timestamp, Transition};
+use super::schedule::Schedule;
+
+/// Transitions kept for each member: weeks of a calm cluster, and a few hours of a flapping node.
+pub const HISTORY_LEN: usize = 32;
+
+/// What is known of one member.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name.
+    pub id: NodeId,
+    /// Node or proxy.
+    pub kind: NodeType,
+    /// The verdict.
+    pub status: Status,
+    /// Since when.
+    pub since: Timestamp,
+    /// May be sent traffic. Never for proxies.
+    pub routable: bool,
+    /// Taken out of service by the operator.
+    pub maintenance: bool,
+    /// Others may have served its slots: what it holds may be stale, so it must be emptied before it
+    /// is routable.
+    pub must_rejoin: bool,
+    /// The rejoin on its way, by its number.
+    pub rejoining: Option<u64>,
+    /// The process that is, or was last, fit to serve.
+    pub run_id: Option<String>,
+    /// Failed probes in a row.
+    pub failures: u32,
+    /// Good probes in a row.
+    pub successes: u32,
+    /// Since when a node that was routable fails, whatever its status; for the panic rule.
+    pub failing_since: Option<Timestamp>,
+    /// End of the last probe.
+    pub last_check: Option<Timestamp>,
+    /// Of the last good probe.
+    pub response_time: Option<Duration>,
+    /// Why the last probe failed.
+    pub error: Option<String>,
+    /// Who reported it last, and what; part of the cause when it is confirmed.
+    pub reported: Option<String>,
+    /// When it is probed.
+    pub schedule: Schedule,
+    /// The last [`HISTORY_LEN`] transitions, oldest first.
+    pub history: VecDeque<Transition>,
+}
+
+impl Member {
+    /// A member nothing is known of.
+    pub fn new(id: NodeId, kind: NodeType, now: Timestamp, schedule: Schedule) -> Self {
+        Self {
+            id,
+            kind,
+            status: Status::Unknown,
+            since: now,
+            routable: false,
+            maintenance: false,
+            must_rejoin: false,
+            rejoining: None,
+            run_id: None,
+            failures: 0,
+            successes: 0,
+            failing_since: None,
+            last_check: None,
+            response_time: None,
+            error: None,
+            reported: None,
+            schedule,
+            history: VecDeque::new(),
+        }
+    }
+
+    /// Whether it is a node.
+    pub fn is_node(&self) -> bool {
+        self.kind == NodeType::Node
+    }
+
+    /// Takes the outcome of a probe. Returns the cause in words when that changed anything others
+    /// must know: the status, or what it means for routability.
+    pub fn observe(
+        &mut self,
+        now: Timestamp,
+        cause: Cause,
+        outcome: Outcome,
+        policy: &Policy,
+    ) -> Option<String> {
+        self.last_check = Some(now);
+        let change = match outcome {
+            Ok(success) => self.succeed(success, policy),
+            Err(failure) => self.fail(now, cause, &failure, policy),
+        };
+        if let Some((status, _)) = change.as_ref().filter(|(status, _)| *status != self.status) {
+            self.status = *status;
+            self.since = now;
+            // Whether the flush or the failure came last cannot be known.
+            self.rejoining = None;
+        }
+        match self.status {
+            Status::Healthy => self.schedule.settle(),
+            Status::Unhealthy | Status::Unknown => self.schedule.recheck(now, self.error.is_none()),
+        }
+        change.map(|(_, cause)| cause)
+    }
+
+    fn succeed(&mut self, success: Success, policy: &Policy) -> Option<(Status, String)> {
+        self.failures = 0;
+        self.successes = self.successes.saturating_add(1);
+        self.failing_since = None;
+        self.error = None;
+        self.response_time = Some(success.response_time);
+        let restarted = success.run_id.is_some_and(|run_id| self.notice_process(run_id));
+        let text = |text: String| if restarted { format!("{text}; it is another process") } else { text };
+        match self.status {
+            Status::Unknown => Some((Status::Healthy, text("first probe succeeded".to_owned()))),
+            Status::Unhealthy if self.successes >= policy.successes => {
+                Some((Status::Healthy, text(format!("{} probes succeeded in a row", self.successes))))
+            }
+            _ if restarted => {
+                Some((self.status, "it is another process: restarted between two probes".to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the process is another one than the one that was fit to serve.
+    fn notice_process(&mut self, run_id: String) -> bool {
+        match &self.run_id {
+            None => {
+                self.run_id = Some(run_id);
+                false
+            }
+            Some(known) if *known == run_id => false,
+            Some(_) => {
+                let new = !self.must_rejoin;
+                // A process that came up by itself may have loaded an old file.
+                self.must_rejoin = true;
+                new
+            }
+        }
+    }
+
+    fn fail(
+        &mut self,
+        now: Timestamp,
+        cause: Cause,
+        failure: &Failure,
+        policy: &Policy,
+    ) -> Option<(Status, String)> {
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        if self.routable {
+            self.failing_since.get_or_insert(now);
+        }
+        self.error = Some(failure.to_string());
+        if self.status == Status::Unhealthy {
+            return None;
+        }
+        if cause == Cause::Confirm {
+            let witness = self.reported.take().unwrap_or_default();
+            return Some((Status::Unhealthy, format!("{witness}, confirmed: {failure}")));
+        }
+        (self.failures >= policy.failures)
+            .then(|| (Status::Unhealthy, format!("{} probes failed in a row: {failure}", self.failures)))
+    }
+
+    /// Takes a failed rejoin: it answers, but cannot be used.
+    pub fn fail_rejoin(&mut self, now: Timestamp, reason: &str) -> String {
+        self.rejoining = None;
+        self.status = Status::Unhealthy;
+        self.since = now;
+        self.successes = 0;
+        self.failures = self.failures.saturating_add(1);
+        self.error = Some(format!("rejoin failed: {reason}"));
+        self.schedule.recheck(now, false);
+        format!("rejoin failed: {reason}")
+    }
+
+    /// Whether it should be routable. While the status is UNKNOWN the last word holds, and so it
+    /// does for failing nodes while the view is frozen.
+    pub fn deserves_traffic(&self, frozen: bool) -> bool {
+        let held = match self.status {
+            Status::Healthy => true,
+            Status::Unknown => self.routable,
+            Status::Unhealthy => self.routable && frozen,
+        };
+        self.is_node() && held && !self.maintenance && !self.must_rejoin
+    }
+
+    /// Whether it answers and is in service, but must be emptied first, and nobody does it yet.
+    pub fn awaits_rejoin(&self) -> bool {
+        self.is_node()
+            && self.must_rejoin
+            && self.status == Status::Healthy
+            && !self.maintenance
+            && self.rejoining.is_none()
+    }
+
+    /// Adds to the history.
+    pub fn remember(&mut self, transition: Transition) {
+        if self.history.len() == HISTORY_LEN {
+            self.history.pop_front();
+        }
+        self.history.push_back(transition);
+    }
+
+    /// A transition of this member.
+    pub fn transition(
+        &self,
+        member: MemberIndex,
+        at: Timestamp,
+        epoch: u64,
+        from: Status,
+        cause: String,
+    ) -> Transition {
+        Transition { member, at, epoch, from, to: self.status, routable: self.routable, cause }
+    }
+}

@@ -1,0 +1,98 @@
+//! What of a verdict survives a restart.
+//!
+//! Enough to publish the same view again and to know which nodes may hold stale values. A node that
+//! was good is probed anew before it is called HEALTHY again, but stays routable meanwhile; one that
+//! was out stays out until it has rejoined.
+
+use std::sync::Arc;
+
+use cluster::{NodeId, Status, Topology, View, ViewNode};
+use serde::{Deserialize, Serialize};
+
+use super::Verdict;
+
+/// The state to be saved with every change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The view that was published last.
+    pub view: View,
+    /// What has changed since, and what a view does not say.
+    pub nodes: Vec<NodeRecord>,
+}
+
+/// The part of a node's state that a view does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeRecord {
+    /// Its name.
+    pub node_id: NodeId,
+    /// Its status.
+    pub status: Status,
+    /// Out of service by the operator's word.
+    pub maintenance: bool,
+    /// It must be emptied before it is routable.
+    pub must_rejoin: bool,
+}
+
+impl Record {
+    /// What is to be saved now; nothing before there is a view.
+    #[must_use]
+    pub fn of(verdict: &Verdict) -> Option<Self> {
+        let view = verdict.view.as_deref()?.clone();
+        let nodes = verdict.nodes().iter().map(|node| NodeRecord {
+            node_id: node.id.clone(),
+            status: node.status,
+            maintenance: node.maintenance,
+            must_rejoin: node.must_rejoin,
+        });
+        Some(Self { view, nodes: nodes.collect() })
+    }
+
+    /// Gives a new verdict its memory back.
+    pub(super) fn restore(self, verdict: &mut Verdict) {
+        for node in verdict.members.iter_mut().filter(|member| member.is_node()) {
+            let published = self.view.nodes.iter().find(|known| known.node_id == node.id);
+            node.routable = published.is_some_and(|known| known.routable);
+            node.run_id = published.and_then(|known| known.run_id.clone());
+            // A node new to the topology takes slots over from others: it may have had them before.
+            let Some(known) = self.nodes.iter().find(|known| known.node_id == node.id) else {
+                node.must_rejoin = true;
+                continue;
+            };
+            node.maintenance = known.maintenance;
+            node.must_rejoin = known.must_rejoin;
+            if known.status == Status::Unhealthy {
+                node.status = Status::Unhealthy;
+            }
+        }
+        verdict.epoch = self.view.epoch;
+        if is_same_topology(&self.view, &verdict.topology) {
+            verdict.view = Some(Arc::new(self.view));
+        } else {
+            verdict.epoch += 1;
+            verdict.view = Some(Arc::new(verdict.build_view()));
+        }
+    }
+}
+
+fn is_same_topology(view: &View, topology: &Topology) -> bool {
+    let nodes_match = view.nodes.len() == topology.nodes.len()
+        && view.nodes.iter().zip(&topology.nodes).all(|(known, node)| is_same_node(known, node));
+    let proxies_match = view.proxies.len() == topology.proxies.len()
+        && view.proxies.iter().zip(&topology.proxies).all(|(known, proxy)| {
+            known.node_id == proxy.id
+                && known.host == proxy.address.host
+                && known.port == proxy.address.port
+                && known.zone == proxy.zone
+        });
+    nodes_match && proxies_match && view.slots == topology.slots.get() && view.points == topology.points
+}
+
+fn is_same_node(known: &ViewNode, node: &cluster::Member) -> bool {
+    known.node_id == node.id
+        && known.host == node.address.host
+        && known.port == node.address.port
+        && known.zone == node.zone
+        && known.weight == node.weight
+}

@@ -1,0 +1,169 @@
+//! `fastcache status`: the cluster as the health service sees it, as a table or as JSON.
+
+use std::cmp::Ordering;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use daemon::{Kind, Program, Setting, Settings};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::wire::http_get;
+
+static PROGRAM: Program = Program {
+    name: "fastcache status",
+    about: "Show a running cluster as the health service sees it",
+    settings: &[
+        Setting {
+            name: "health",
+            env: Some("HEALTH_SERVICE_URL"),
+            default: Some("http://127.0.0.1:8080"),
+            kind: Kind::Url,
+            help: "The health service",
+        },
+        Setting {
+            name: "json",
+            env: None,
+            default: None,
+            kind: Kind::Switch,
+            help: "JSON instead of a table",
+        },
+        Setting {
+            name: "timeout",
+            env: None,
+            default: Some("5s"),
+            kind: Kind::Duration,
+            help: "How long to wait for each answer",
+        },
+    ],
+};
+
+/// A node or proxy, as far as the table shows it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Member {
+    node_id: String,
+    host: String,
+    port: u16,
+    status: String,
+    #[serde(default)]
+    routable: Option<bool>,
+    #[serde(default)]
+    response_time_ms: Option<f64>,
+    #[serde(default)]
+    since: Option<String>,
+    #[serde(default)]
+    error_message: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn main(args: &[OsString]) -> ExitCode {
+    daemon::run_main(&PROGRAM, args, async |settings| run(&settings))
+}
+
+fn run(settings: &Settings) -> anyhow::Result<()> {
+    let ask = |path: &str| get(settings.text("health"), path, settings.duration("timeout"));
+    let (summary, nodes, proxies) = (ask("/health/summary")?, ask("/health/nodes")?, ask("/health/proxies")?);
+    let text = if settings.switch("json") {
+        serde_json::to_string_pretty(&json!({"summary": summary, "nodes": nodes, "proxies": proxies}))?
+    } else {
+        format!("{}\n{}", table(members(nodes)?, members(proxies)?).trim_fmt(), totals(&summary))
+    };
+    daemon::print(&text);
+    Ok(())
+}
+
+fn get(base: &str, path: &str, patience: Duration) -> anyhow::Result<Value> {
+    let url = format!("{}{path}", base.trim_end_matches('/'));
+    let answer = http_get(&url, patience)?;
+    anyhow::ensure!(answer.status == 200, "{url} answered status {}", answer.status);
+    serde_json::from_str(&answer.body).map_err(|error| anyhow::anyhow!("{url} did not answer JSON: {error}"))
+}
+
+/// The members in a list, or in the field of an object that holds it.
+fn members(value: Value) -> anyhow::Result<Vec<Member>> {
+    let list = match value {
+        Value::Object(fields) => fields.into_iter().map(|(_, value)| value).find(Value::is_array),
+        list => Some(list),
+    };
+    Ok(serde_json::from_value(list.unwrap_or_default())?)
+}
+
+fn table(mut nodes: Vec<Member>, mut proxies: Vec<Member>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["ID", "ADDRESS", "STATUS", "ROUTABLE", "PING", "SINCE", "ERROR"]);
+    for members in [&mut nodes, &mut proxies] {
+        members.sort_by(|a, b| by_number(&a.node_id, &b.node_id));
+    }
+    for member in nodes.into_iter().chain(proxies) {
+        table.add_row(row(member));
+    }
+    table
+}
+
+fn row(member: Member) -> [String; 7] {
+    let unknown = || "-".to_owned();
+    [
+        member.node_id,
+        format!("{}:{}", member.host, member.port),
+        member.status,
+        member.routable.map_or_else(unknown, |routable| if routable { "yes" } else { "no" }.to_owned()),
+        member.response_time_ms.map_or_else(unknown, |millis| format!("{millis} ms")),
+        member.since.unwrap_or_else(unknown),
+        member.error_message.unwrap_or_default(),
+    ]
+}
+
+/// The line below the table.
+fn totals(summary: &Value) -> String {
+    let number = |field: &str| summary.get(field).map_or_else(|| "?".to_owned(), Value::to_string);
+    format!(
+        "{} nodes: {} healthy, {} unhealthy, {} unknown; epoch {}",
+        number("totalNodes"),
+        number("healthyNodes"),
+        number("unhealthyNodes"),
+        number("unknownNodes"),
+        number("epoch"),
+    )
+}
+
+/// `node2` before `node10`.
+fn by_number(a: &str, b: &str) -> Ordering {
+    let key = |id: &str| {
+        let digits = id.len() - id.chars().rev().take_while(char::is_ascii_digit).count();
+        (id[..digits].to_owned(), id[digits..].parse::<u64>().unwrap_or(0))
+    };
+    key(a).cmp(&key(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(id: &str, status: &str) -> Value {
+        json!({"nodeId": id, "host": "127.0.0.1", "port": 7001, "status": status, "responseTimeMs": 1,
+               "errorMessage": null, "somethingNew": []})
+    }
+
+    #[test]
+    fn the_table_is_sorted_by_number_and_holds_every_member() {
+        let nodes = members(json!([member("node10", "HEALTHY"), member("node2", "UNHEALTHY")])).unwrap();
+        let proxies = members(json!({"epoch": 1, "proxies": [member("proxy1", "UNKNOWN")]})).unwrap();
+        let text = table(nodes, proxies).to_string();
+        let ids: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(ids, ["ID", "node2", "node10", "proxy1"]);
+        assert!(
+            text.lines().nth(1).is_some_and(|line| line.contains("UNHEALTHY") && line.contains("1 ms")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn totals_tell_what_is_missing() {
+        let summary = json!({"totalNodes": 50, "healthyNodes": 49, "unhealthyNodes": 1, "epoch": 7});
+        assert_eq!(totals(&summary), "50 nodes: 49 healthy, 1 unhealthy, ? unknown; epoch 7");
+    }
+}

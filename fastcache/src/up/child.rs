@@ -1,0 +1,190 @@
+//! One child process: started in a process group of its own, its output read line by line, its end told.
+//!
+//! *Its own group*: Ctrl-C in a terminal goes to the whole foreground group; the children would stop in
+//! any order, and requests under way would fail. Only this command gets it, and stops them in order.
+//! *Its end*: a child is never started again silently; what died, how, and the command that starts it
+//! again is one line.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::log_file::LogFile;
+use super::terminal::{Prefix, Terminal};
+use crate::guarded;
+
+/// What a process says when it serves, see `daemon::ready_line`.
+const READY_LINE: &str = "listening on ";
+/// A longer line is cut into several: nobody reads it, and it must fit in memory 56 times.
+const MAX_LINE_BYTES: u64 = 16 * 1024;
+
+/// The topology and the ports are those laid out here, not what is left in the user's environment from
+/// another cluster. All else is inherited: `HEALTH_CHECK_INTERVAL=5s fastcache up` does what it says.
+const OURS: [&str; 5] = ["CLUSTER_NODES", "CLUSTER_PROXIES", "CLUSTER_FILE", "NODE_COUNT", "ENTRY_PORT"];
+
+/// A child as it is to be started: which program of this binary, or which other one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ChildSpec {
+    pub(super) name: String,
+    /// `cache-node`, `cache-proxy`, `health-service` or the path of HAProxy.
+    pub(super) program: String,
+    pub(super) args: Vec<String>,
+}
+
+/// Something that happened to a child, by its index.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Event {
+    /// It said that it serves.
+    Listening(usize),
+    /// It ended.
+    Exited(usize, ExitStatus),
+}
+
+/// A running child; its end is told as an [`Event`].
+#[derive(Debug)]
+pub(super) struct Handle {
+    pub(super) name: String,
+    signals: mpsc::Sender<Signal>,
+    pub(super) log: PathBuf,
+    /// The command line that starts it again.
+    pub(super) again: String,
+}
+
+/// Where a child's lines go.
+#[derive(Debug)]
+pub(super) struct Output {
+    pub(super) terminal: Terminal,
+    pub(super) prefix: Prefix,
+    pub(super) log: LogFile,
+}
+
+impl ChildSpec {
+    /// The command line that starts it by hand, ready for a shell.
+    pub(super) fn command_line(&self) -> std::io::Result<String> {
+        let mut words = Vec::new();
+        if guarded::is_own_program(&self.program) {
+            words.push(std::env::current_exe()?.to_string_lossy().into_owned());
+        }
+        words.push(self.program.clone());
+        words.extend(self.args.iter().cloned());
+        Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl Handle {
+    /// Starts the child at `index`.
+    pub(super) fn start(
+        spec: &ChildSpec,
+        index: usize,
+        output: Output,
+        events: mpsc::Sender<Event>,
+    ) -> std::io::Result<Self> {
+        let (reader, writer) = std::io::pipe()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        for name in OURS {
+            command.env_remove(name);
+        }
+        let child = command
+            .args(guarded::arguments(&spec.program, &spec.args))
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let log = output.log.path().to_owned();
+        let reader = pipe::Receiver::from_owned_fd(reader.into())?;
+        tokio::spawn(read_lines(reader, output, index, events.clone()));
+        // One signal waits while another is sent; there is nothing to gain from more.
+        let (signals, received) = mpsc::channel(1);
+        tokio::spawn(tend(child, index, received, events));
+        Ok(Self { name: spec.name.clone(), signals, log, again: spec.command_line()? })
+    }
+
+    /// Sends a signal, unless the child has ended already.
+    pub(super) async fn signal(&self, signal: Signal) {
+        // An error means that the child has ended: what the signal was for.
+        let _ = self.signals.send(signal).await;
+    }
+}
+
+/// Sends it the signals and tells its end. Only this task reaps the child, so its id is its own until then.
+async fn tend(
+    mut child: Child,
+    index: usize,
+    mut signals: mpsc::Receiver<Signal>,
+    events: mpsc::Sender<Event>,
+) {
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status,
+            Some(signal) = signals.recv() => {
+                if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+                    // It can only have ended in between, which `wait` tells.
+                    let _ = kill_process(pid, signal);
+                }
+            }
+        }
+    };
+    if let Ok(status) = status {
+        // Nobody listens any more when this command itself is ending.
+        let _ = events.send(Event::Exited(index, status)).await;
+    }
+}
+
+async fn read_lines(pipe: pipe::Receiver, mut output: Output, index: usize, events: mpsc::Sender<Event>) {
+    let mut pipe = BufReader::with_capacity(1024, pipe);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut pipe).take(MAX_LINE_BYTES).read_until(b'\n', &mut line).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.starts_with(READY_LINE) {
+            // The terminal shows it as progress.
+            let _ = events.send(Event::Listening(index)).await;
+        } else {
+            output.terminal.child_line(&output.prefix, text);
+        }
+        if let Err(error) = output.log.line(text) {
+            let path = output.log.path().display();
+            output.terminal.child_line(&output.prefix, &format!("(cannot write {path}: {error})"));
+        }
+    }
+}
+
+/// The word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_lines_survive_a_shell() {
+        for (word, shell) in [
+            ("--port", "--port"),
+            ("/a b", "'/a b'"),
+            ("it's", "'it'\\''s'"),
+            ("", "''"),
+            ("$HOME", "'$HOME'"),
+        ] {
+            assert_eq!(quoted(word), shell);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What is refused before anything starts: one clear line per mistake.
+
+use super::command::{Up, run, stderr_lines, taken_port};
+
+#[test]
+fn every_taken_port_is_named_and_nothing_is_started() {
+    let directory = tempfile::tempdir().unwrap();
+    let base_dir = directory.path().join("up");
+    let (_entry, entry) = taken_port();
+    let (_health, health) = taken_port();
+    let any = "0";
+    let mut args = vec!["up", "--nodes", "2", "--proxies", "1", "--entry", "shared"];
+    args.extend(["--base-dir", base_dir.to_str().unwrap(), "--entry-port", &entry, "--health-port", &health]);
+    args.extend(["--node-port", any, "--proxy-port", any, "--admin-port", any]);
+    let output = run(&args);
+    assert_eq!(output.status.code(), Some(1));
+    let hint = "is taken: stop what listens there, or choose another port";
+    assert_eq!(
+        stderr_lines(&output),
+        [
+            format!("fastcache up: port {entry} for the entry {hint}"),
+            format!("fastcache up: port {health} for the health service {hint}"),
+        ]
+    );
+    assert!(output.stdout.is_empty());
+    assert!(!base_dir.exists());
+}
+
+#[test]
+fn ports_wanted_twice_are_named() {
+    let output =
+        run(&["up", "--nodes", "3", "--entry", "shared", "--entry-port", "7002", "--health-port", "6382"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr_lines(&output),
+        [
+            "fastcache up: port 6382 is wanted by both the health service and proxy1",
+            "fastcache up: port 7002 is wanted by both the entry and node2",
+        ]
+    );
+}
+
+#[test]
+fn every_mistake_in_the_flags_is_told() {
+    let output = run(&["up", "--nodes", "0", "--prot", "7", "--entry=nginx"]);
+    assert_eq!(output.status.code(), Some(2));
+    let lines = stderr_lines(&output);
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+    assert!(lines[0].contains("unknown flag `--prot`"), "{lines:#?}");
+    assert!(lines[1].contains("--nodes: expected a whole number from 1 to 1000, found \"0\""), "{lines:#?}");
+    assert!(
+        lines[2].contains("--entry: expected one of auto, haproxy, shared, found \"nginx\""),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn an_unknown_subcommand_gets_the_list_of_them() {
+    let output = run(&["upp"]);
+    assert_eq!(output.status.code(), Some(2));
+    let lines = stderr_lines(&output);
+    assert_eq!(lines[0], "fastcache: there is no subcommand `upp`");
+    assert!(lines.iter().any(|line| line.trim_start().starts_with("healthcheck ")), "{lines:#?}");
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let base_dir = directory.path().to_str().unwrap();
+    let mut first = Up::start(base_dir, "shared");
+    first.ready_line();
+    let second = Up::start(base_dir, "shared");
+    let line = second.stderr_line("fastcache up: ");
+    assert!(line.contains("another `fastcache up` uses "), "{line}");
+}

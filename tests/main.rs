@@ -1,1 +1,19 @@
-//! End-to-end tests on the real processes.
+//! End-to-end tests on the real processes: what a user sees, with nothing replaced by a stand-in.
+//!
+//! The harness is in `cluster` (separate processes), `up` (`fastcache up`), `process` and `eventually`; the
+//! other modules are the tests, one per thing that must hold.
+
+mod binaries;
+mod client;
+mod cluster;
+mod differential;
+mod eventually;
+mod failover;
+mod health_outage;
+mod http;
+mod load;
+mod malformed;
+mod ports;
+mod process;
+mod random;
+mod redis_server;

@@ -1,0 +1,196 @@
+//! A cluster of separate processes, each of which a test can kill, stop and bring back at its old address.
+
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::binaries::fastcache;
+use crate::client::Client;
+use crate::eventually::eventually;
+use crate::http;
+use crate::ports::free_port;
+use crate::process::Process;
+
+/// A process with what it takes to start it again.
+pub(crate) struct Member {
+    pub(crate) id: String,
+    pub(crate) address: String,
+    pub(crate) process: Process,
+    command: fn(&Setup, &str, &str) -> Command,
+}
+
+/// What the command lines are made of.
+struct Setup {
+    files: TempDir,
+    health: String,
+}
+
+/// Nodes, a health service, and proxies that follow it.
+pub(crate) struct Cluster {
+    setup: Setup,
+    pub(crate) nodes: Vec<Member>,
+    pub(crate) health: Member,
+    pub(crate) proxies: Vec<Member>,
+}
+
+impl Cluster {
+    /// Starts everything and waits until the health service calls all of it healthy and every proxy routes.
+    pub(crate) fn start(nodes: usize, proxies: usize) -> Self {
+        let address = || format!("127.0.0.1:{}", free_port());
+        let named = |kind: &str, count: usize| -> Vec<(String, String)> {
+            (1..=count).map(|number| (format!("{kind}{number}"), address())).collect()
+        };
+        let (nodes, proxies) = (named("node", nodes), named("proxy", proxies));
+        let files = TempDir::new().expect("a temporary directory");
+        fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
+            .expect("a writable directory");
+        let setup = Setup { files, health: address() };
+        let start_all = |places: Vec<(String, String)>, command| -> Vec<Member> {
+            places.into_iter().map(|(id, address)| Member::start(&setup, id, address, command)).collect()
+        };
+        let nodes = start_all(nodes, node_command);
+        let health = Member::start(&setup, "health".to_owned(), setup.health.clone(), health_command);
+        let proxies = start_all(proxies, proxy_command);
+        let mut cluster = Self { setup, nodes, health, proxies };
+        cluster.nodes.iter_mut().chain(&mut cluster.proxies).for_each(Member::await_ready);
+        cluster.health.await_ready();
+        cluster.until_nodes_are("HEALTHY", |_| true);
+        cluster.until_every_proxy_serves();
+        cluster
+    }
+
+    /// The JSON of a path of the health service.
+    pub(crate) fn health(&self, path: &str) -> Result<Value, String> {
+        http::get_json(&self.setup.health, path)
+    }
+
+    /// The epoch of the view.
+    pub(crate) fn epoch(&self) -> u64 {
+        eventually("the health service tells its epoch", || {
+            let view = self.health("/health/view")?;
+            view["epoch"].as_u64().ok_or_else(|| format!("no epoch in {view}"))
+        })
+    }
+
+    /// Waits until the chosen nodes have this status and, when it is `HEALTHY`, may be sent traffic.
+    pub(crate) fn until_nodes_are(&self, status: &str, chosen: impl Fn(&str) -> bool) {
+        eventually(&format!("the nodes are {status}"), || {
+            let view = self.health("/health/view")?;
+            let nodes = view["nodes"].as_array().ok_or_else(|| format!("no nodes in {view}"))?;
+            let is_so = |node: &&Value| node["status"] == status && node["routable"] == (status == "HEALTHY");
+            let wanted = self.nodes.iter().filter(|node| chosen(&node.id)).count();
+            let found =
+                nodes.iter().filter(|node| node["nodeId"].as_str().is_some_and(&chosen)).filter(is_so);
+            if found.count() == wanted { Ok(()) } else { Err(view.to_string()) }
+        });
+    }
+
+    fn until_every_proxy_serves(&self) {
+        for index in 0..self.proxies.len() {
+            eventually(&format!("proxy {index} serves"), || match self.client(index).ask("PING") {
+                pong if pong == "+PONG\r\n" => Ok(()),
+                other => Err(other),
+            });
+        }
+    }
+
+    /// Waits until every proxy routes by this view or a newer one.
+    pub(crate) fn until_proxies_route_by(&self, epoch: u64) {
+        for index in 0..self.proxies.len() {
+            eventually(&format!("proxy {index} routes by epoch {epoch}"), || {
+                let info = self.client(index).ask("INFO fastcache");
+                let field = info.lines().find_map(|line| line.strip_prefix("view_epoch:"));
+                let known = field.and_then(|number| number.parse::<u64>().ok());
+                if known >= Some(epoch) { Ok(()) } else { Err(info) }
+            });
+        }
+    }
+
+    /// Waits until the node at this index holds keys.
+    pub(crate) fn until_node_has_keys(&self, index: usize) {
+        eventually(&format!("node {index} has keys"), || match self.node_client(index).ask("DBSIZE") {
+            empty if empty == ":0\r\n" => Err(empty),
+            _ => Ok(()),
+        });
+    }
+
+    /// A connection to the proxy at this index.
+    pub(crate) fn client(&self, proxy: usize) -> Client {
+        let address = &self.proxies[proxy].address;
+        Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// A connection to the node at this index, past the proxies.
+    pub(crate) fn node_client(&self, node: usize) -> Client {
+        let address = &self.nodes[node].address;
+        Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// Starts a killed node again, empty, at its old address.
+    pub(crate) fn restart_node(&mut self, index: usize) {
+        self.nodes[index].restart(&self.setup);
+    }
+
+    /// Starts the killed health service again, with what it had saved, at its old address.
+    pub(crate) fn restart_health(&mut self) {
+        self.health.restart(&self.setup);
+    }
+}
+
+impl Member {
+    fn start(setup: &Setup, id: String, address: String, command: fn(&Setup, &str, &str) -> Command) -> Self {
+        let process = Process::spawn(&id, command(setup, &id, port(&address)));
+        Self { id, address, process, command }
+    }
+
+    fn await_ready(&mut self) {
+        assert_eq!(self.process.address(), self.address, "{} listens elsewhere", self.id);
+    }
+
+    fn restart(&mut self, setup: &Setup) {
+        self.process = Process::spawn(&self.id, (self.command)(setup, &self.id, port(&self.address)));
+        self.await_ready();
+    }
+}
+
+/// A node without a cluster, and its address.
+pub(crate) fn lone_node() -> (Process, String) {
+    let mut node = Process::spawn("node", fastcache(&["cache-node", "--port", "0"]));
+    let address = node.address();
+    (node, address)
+}
+
+fn port(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(_, port)| port)
+}
+
+fn topology(nodes: &[(String, String)], proxies: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (kind, members) in [("node", nodes), ("proxy", proxies)] {
+        for (id, address) in members {
+            let _ = write!(text, "[[{kind}]]\nid = \"{id}\"\naddress = \"{address}\"\n");
+        }
+    }
+    text
+}
+
+fn node_command(_: &Setup, id: &str, port: &str) -> Command {
+    fastcache(&["cache-node", "--port", port, "--node-id", id])
+}
+
+/// Thresholds as everywhere (3 failures, 2 successes), in less time than the 30 s of the seed.
+fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
+    let mut command =
+        fastcache(&["health-service", "--port", port, "--cluster", "cluster.toml", "--state-dir", "."]);
+    command.env("HEALTH_CHECK_INTERVAL", "1s").env("HEALTH_CHECK_TIMEOUT", "500ms");
+    command.current_dir(setup.files.path());
+    command
+}
+
+fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
+    let health = format!("http://{}", setup.health);
+    fastcache(&["cache-proxy", "--port", port, "--proxy-id", id, "--health-service", &health])
+}

@@ -1,0 +1,112 @@
+//! The same random requests to a real redis-server and to FastCache: the replies must be equal byte for byte.
+//!
+//! Requests come in pipelines, so their order is tested too. What may differ, and why, is in `compare`. After
+//! a difference both sides are emptied, so that one wrong value is not reported a hundred times.
+
+mod compare;
+mod requests;
+
+use std::fmt::Write;
+
+use crate::client::Client;
+use crate::cluster::{Cluster, lone_node};
+use crate::random::Random;
+use crate::redis_server::RedisServer;
+use compare::{Verdict, judge};
+use requests::{Requests, printed};
+
+/// Enough to reach every option of every command many times; takes two seconds or so.
+const PIPELINES: usize = 4_000;
+/// Longer pipelines find no more and tell less.
+const LONGEST_PIPELINE: usize = 8;
+/// More differences than this are not read by anybody.
+const SHOWN: usize = 25;
+
+#[test]
+fn a_node_answers_like_redis_in_resp2() {
+    let (_node, address) = lone_node();
+    compare_with_redis(1, Client::connect(&address).expect("the node listens"), "2");
+}
+
+#[test]
+fn a_node_answers_like_redis_in_resp3() {
+    let (_node, address) = lone_node();
+    compare_with_redis(2, Client::connect(&address).expect("the node listens"), "3");
+}
+
+#[test]
+fn a_proxy_over_three_nodes_answers_like_redis_in_resp2() {
+    let cluster = Cluster::start(3, 1);
+    compare_with_redis(3, cluster.client(0), "2");
+}
+
+#[test]
+fn a_proxy_over_three_nodes_answers_like_redis_in_resp3() {
+    let cluster = Cluster::start(3, 1);
+    compare_with_redis(4, cluster.client(0), "3");
+}
+
+fn compare_with_redis(seed: u64, mut ours: Client, protocol: &str) {
+    let redis = RedisServer::start();
+    let mut theirs = redis.client();
+    for client in [&mut ours, &mut theirs] {
+        assert!(client.ask(&format!("HELLO {protocol}")).starts_with(['%', '*']), "HELLO {protocol}");
+    }
+    let mut random = Random::new(seed);
+    let requests = Requests::new();
+    let (mut count, mut differences) = (0, Vec::new());
+    for _ in 0..PIPELINES {
+        let pipeline: Vec<_> =
+            (0..=random.below(LONGEST_PIPELINE)).map(|_| requests.next(&mut random)).collect();
+        count += pipeline.len();
+        if let Some(difference) = first_difference(&pipeline, &mut ours, &mut theirs) {
+            differences.extend(difference);
+            for client in [&mut ours, &mut theirs] {
+                assert_eq!(client.ask("FLUSHALL"), "+OK\r\n");
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", report(seed, count, &differences));
+}
+
+/// `None` when all replies are equal; otherwise a line about the first that is not, unless it is excused.
+/// What follows it in the pipeline may differ because of it, and is not looked at.
+fn first_difference(
+    pipeline: &[Vec<Vec<u8>>],
+    ours: &mut Client,
+    theirs: &mut Client,
+) -> Option<Option<String>> {
+    let ours = replies(pipeline, ours);
+    let theirs = replies(pipeline, theirs);
+    for (request, (ours, theirs)) in pipeline.iter().zip(ours.iter().zip(&theirs)) {
+        match judge(request, ours, theirs) {
+            Verdict::Equal => {}
+            Verdict::Excused => return Some(None),
+            Verdict::Different => {
+                let (ours, theirs) = (ours.escape_ascii(), theirs.escape_ascii());
+                return Some(Some(format!("{}\n    redis {theirs}\n    ours  {ours}", printed(request))));
+            }
+        }
+    }
+    None
+}
+
+fn replies(pipeline: &[Vec<Vec<u8>>], client: &mut Client) -> Vec<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for request in pipeline {
+        resp::encode_request(&mut bytes, request.iter().map(Vec::as_slice));
+    }
+    client.send_raw(&bytes).expect("the connection holds");
+    let reply = |request: &Vec<Vec<u8>>| {
+        client.receive().unwrap_or_else(|error| panic!("{}: {error}", printed(request)))
+    };
+    pipeline.iter().map(reply).collect()
+}
+
+fn report(seed: u64, count: usize, differences: &[String]) -> String {
+    let mut text = format!("{} of {count} replies differ (seed {seed}):", differences.len());
+    for difference in differences.iter().take(SHOWN) {
+        let _ = write!(text, "\n{difference}");
+    }
+    text
+}

@@ -1,0 +1,46 @@
+//! The health service dies under load: traffic is unharmed, and the views catch up when it is back.
+
+use crate::cluster::Cluster;
+use crate::load::Load;
+
+#[test]
+fn the_health_service_is_killed_under_load_and_comes_back() {
+    let mut cluster = Cluster::start(3, 2);
+    let addresses: Vec<_> = cluster.proxies.iter().map(|proxy| proxy.address.clone()).collect();
+    let load = Load::start(&addresses.iter().map(String::as_str).collect::<Vec<_>>(), 2);
+    load.until_answered(1_000);
+    let before = cluster.epoch();
+
+    cluster.health.process.kill();
+    load.until_answered(5_000);
+    cluster.restart_health();
+    let after = cluster.epoch();
+    assert!(after >= before, "the epoch went back from {before} to {after}");
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    load.until_answered(1_000);
+    load.stop().assert_unharmed();
+
+    // What happens from now on reaches the proxies: they leave out a node that dies.
+    cluster.nodes[2].process.kill();
+    cluster.until_nodes_are("UNHEALTHY", |id| id == "node3");
+    assert!(cluster.epoch() > after);
+    cluster.until_proxies_route_by(cluster.epoch());
+    let load = Load::start(&addresses.iter().map(String::as_str).collect::<Vec<_>>(), 2);
+    load.until_answered(2_000);
+    load.stop().assert_unharmed();
+}
+
+#[test]
+fn an_outage_of_the_health_service_and_its_restart_lose_nothing_that_it_had_decided() {
+    let mut cluster = Cluster::start(3, 1);
+    cluster.nodes[0].process.kill();
+    cluster.until_nodes_are("UNHEALTHY", |id| id == "node1");
+    let before = cluster.epoch();
+    cluster.health.process.kill();
+    cluster.restart_health();
+    cluster.until_nodes_are("UNHEALTHY", |id| id == "node1");
+    assert!(cluster.epoch() >= before, "the epoch went back from {before} to {}", cluster.epoch());
+    cluster.restart_node(0);
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    assert!(cluster.epoch() > before);
+}

@@ -1,0 +1,36 @@
+//! A real redis-server, the judge of what is right. It listens on a socket file: no port to collide on.
+
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::eventually::PATIENCE;
+use crate::process::Process;
+
+pub(crate) struct RedisServer {
+    _process: Process,
+    files: TempDir,
+}
+
+impl RedisServer {
+    pub(crate) fn start() -> Self {
+        let files = TempDir::new().expect("a temporary directory");
+        assert!(
+            Command::new("redis-server").arg("--version").output().is_ok(),
+            "this test needs redis-server, redis-cli and redis-benchmark 7.0 on PATH: apt-get install redis"
+        );
+        let mut command = Command::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"]).current_dir(files.path());
+        let mut process = Process::spawn("redis-server", command);
+        process.wait_for_line("eady to accept connections");
+        Self { _process: process, files }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        let stream = UnixStream::connect(self.files.path().join("redis.sock")).expect("redis-server listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        Client::over(stream)
+    }
+}

@@ -31,9 +31,9 @@ use crate::replies::SpareBuffers;
 use crate::stats::Stats;
 use crate::target::{ClientId, Target};
 
-/// Most replies one client may be owed before it is read no further: a pipeline deeper than this gains
-/// nothing more.
-const MOST_OWED: usize = 1_024;
+/// Most replies one client may be owed before it is read no further. It bounds what large replies can pile
+/// up for a client that takes none, and a pipeline deeper than this gains nothing.
+const MOST_OWED: usize = 256;
 
 /// A client with this many bytes of replies not taken is read no further until it takes some. Clients that
 /// write a whole pipeline before they read any of its replies hang when both sides' buffers are full, so this

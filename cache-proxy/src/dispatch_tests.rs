@@ -419,10 +419,10 @@ fn a_client_that_feeds_a_full_link_is_not_read_until_it_drains() {
 }
 
 #[test]
-fn a_client_with_a_thousand_open_requests_is_read_no_further() {
+fn a_client_with_many_open_requests_is_read_no_further() {
     let mut bench = Bench::new(1);
     let client = bench.client();
-    (0..1_024).for_each(|_| bench.send(client, "GET k"));
+    (0..256).for_each(|_| bench.send(client, "GET k"));
     assert!(!bench.worker.may_read(client));
     bench.answer("n1", "$-1\r\n");
     assert!(bench.worker.may_read(client));

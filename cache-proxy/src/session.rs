@@ -1,8 +1,8 @@
 //! One client's connection: reads its bytes, cuts them into requests, and waits for room to write.
 //!
 //! The replies are written by the worker as they come; the session only helps out when the socket is full.
-//! Between requests it owns nothing but its scanner: reads land in the worker's scratch buffer, and only an
-//! unfinished request is kept.
+//! Between requests it owns nothing but its scanner: reads land in the worker's scratch buffer, and only what
+//! cannot be dispatched yet is kept.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use resp::{Limits, ProtocolError, RequestScanner};
+use resp::{Limits, RequestScanner};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::read::poll_read;
@@ -18,8 +18,8 @@ use crate::signal::Signal;
 use crate::target::ClientId;
 use crate::worker::Worker;
 
-/// Capacity of the unfinished-request buffer that is kept when it is empty.
-const KEPT_PARTIAL: usize = 4 * 1024;
+/// Capacity of the pending bytes that is kept when there are none.
+const KEPT_PENDING: usize = 4 * 1024;
 
 /// A client's socket and what its session should know.
 #[derive(Debug)]
@@ -55,8 +55,10 @@ pub(crate) struct Session {
     reader: OwnedReadHalf,
     id: ClientId,
     scanner: RequestScanner,
-    /// The bytes of an unfinished request.
-    partial: Vec<u8>,
+    /// Bytes that have arrived and are not dispatched: an unfinished request, or requests that must wait.
+    pending: Vec<u8>,
+    /// Whether `pending` may hold whole requests, which wait until the client has taken replies.
+    stalled: bool,
 }
 
 /// Why the session woke.
@@ -84,7 +86,8 @@ impl Session {
             reader,
             id,
             scanner: RequestScanner::new(Limits::default()),
-            partial: Vec::new(),
+            pending: Vec::new(),
+            stalled: false,
         }
     }
 
@@ -93,6 +96,10 @@ impl Session {
         loop {
             let reading = self.worker.dispatcher.borrow_mut().may_read(self.id);
             self.socket.paused.set(!reading);
+            if reading && self.stalled {
+                self.take_pending();
+                continue;
+            }
             match poll_fn(|context| self.poll(context, reading)).await {
                 Event::Read(0) | Event::Broken => break,
                 Event::Read(len) => self.take(len),
@@ -135,43 +142,50 @@ impl Session {
         let worker = Rc::clone(&self.worker);
         let scratch = worker.scratch.borrow();
         let fresh = &scratch[..len];
-        let taken = if self.partial.is_empty() {
+        if self.pending.is_empty() {
             let taken = self.requests(fresh);
-            self.partial.extend_from_slice(&fresh[taken.clone().unwrap_or(len)..]);
-            taken
+            self.pending.extend_from_slice(&fresh[taken..]);
         } else {
-            self.partial.extend_from_slice(fresh);
-            let partial = std::mem::take(&mut self.partial);
-            let taken = self.requests(&partial);
-            self.partial = partial;
-            self.partial.drain(..taken.clone().unwrap_or(self.partial.len()));
-            self.partial.shrink_to(KEPT_PARTIAL.max(self.partial.len()));
-            taken
-        };
-        let mut dispatcher = worker.dispatcher.borrow_mut();
-        if let Err(error) = taken {
-            tracing::debug!(%error, peer = ?self.reader.peer_addr().ok(), "client broke the protocol");
-            dispatcher.refuse_client(self.id, &error);
+            self.pending.extend_from_slice(fresh);
+            self.take_pending();
         }
-        worker.settle(&mut dispatcher);
     }
 
-    /// Hands every complete request in `bytes` to the dispatcher; returns how many bytes they took.
-    fn requests(&mut self, bytes: &[u8]) -> Result<usize, ProtocolError> {
+    fn take_pending(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let taken = self.requests(&pending);
+        self.pending = pending;
+        self.pending.drain(..taken);
+        self.pending.shrink_to(KEPT_PENDING.max(self.pending.len()));
+    }
+
+    /// Hands the complete requests in `bytes` to the dispatcher, for as long as the client may send more;
+    /// returns how many bytes they took.
+    fn requests(&mut self, bytes: &[u8]) -> usize {
         let mut dispatcher = self.worker.dispatcher.borrow_mut();
         dispatcher.now = Instant::now();
         let mut taken = 0;
-        while let Some(len) = self.scanner.scan(&bytes[taken..])? {
-            let request = self.scanner.request(&bytes[taken..]);
-            if !request.is_empty() {
-                dispatcher.request(self.id, request);
-            }
-            taken += len;
-            if dispatcher.client(self.id).is_none_or(|client| client.closing) {
-                // Whatever follows a QUIT is not read.
-                return Ok(bytes.len());
+        self.stalled = true;
+        while dispatcher.may_read(self.id) {
+            match self.scanner.scan(&bytes[taken..]) {
+                Ok(Some(len)) => {
+                    let request = self.scanner.request(&bytes[taken..]);
+                    if !request.is_empty() {
+                        dispatcher.request(self.id, request);
+                    }
+                    taken += len;
+                }
+                Ok(None) => {
+                    self.stalled = false;
+                    break;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, peer = ?self.reader.peer_addr().ok(), "client broke the protocol");
+                    dispatcher.refuse_client(self.id, &error);
+                }
             }
         }
-        Ok(taken)
+        self.worker.settle(&mut dispatcher);
+        taken
     }
 }

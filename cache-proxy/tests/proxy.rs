@@ -257,6 +257,17 @@ async fn a_value_of_many_megabytes_passes_both_ways() {
 }
 
 #[tokio::test]
+async fn a_pipeline_far_deeper_than_the_window_is_answered_whole() {
+    let (_nodes, addresses) = nodes(3).await;
+    let proxy = Proxy::over(&addresses, &[]).await;
+    let mut client = proxy.connect().await;
+    let keys: Vec<_> = (0..20_000).map(|number| format!("GET key:{number}")).collect();
+    client.send((keys.join("\r\n") + "\r\n").as_bytes()).await;
+    client.expect(&keys.iter().map(|words| echoed(words)).collect::<String>()).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_waits_for_its_node_to_come_back() {
     let (mut nodes, addresses) = nodes(1).await;
     let proxy = Proxy::over(&addresses, &["--hold-timeout", "15s"]).await;

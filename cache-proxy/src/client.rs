@@ -31,8 +31,10 @@ pub(crate) struct Client {
     pub(crate) closing: bool,
     /// Whether it is in the list of clients with output.
     pub(crate) listed: bool,
-    /// Whether complete replies wait for others that are still owed.
-    pub(crate) lingers: bool,
+    /// Since which look at the lingering clients its complete replies have waited for those still owed.
+    pub(crate) lingers_since: Option<u64>,
+    /// Whether it is in the list of lingering clients.
+    pub(crate) in_lingering: bool,
     /// A link it feeds is full; it is not read until that one has drained.
     pub(crate) choked: bool,
     replies: Replies,
@@ -53,7 +55,8 @@ impl Client {
             authenticated,
             closing: false,
             listed: false,
-            lingers: false,
+            lingers_since: None,
+            in_lingering: false,
             choked: false,
             replies: Replies::default(),
             output: Vec::new(),

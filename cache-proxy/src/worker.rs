@@ -6,7 +6,7 @@
 //!
 //! When bytes are written:
 //! - to a node: at the end of the loop's turn, so that requests of many clients go out in one write;
-//! - to a client: when every reply it is owed is there, or 16 KiB are, or a millisecond has passed. Writing
+//! - to a client: when every reply it is owed is there, or 16 KiB are, or they have waited 1 to 2 ms. Writing
 //!   at each reply would make one and a half writes per request of a pipeline.
 
 use std::cell::{Cell, RefCell};
@@ -37,8 +37,8 @@ pub(crate) const READ_LEN: usize = 64 * 1024;
 /// A client's complete replies are written at once from this size on, even while others are owed.
 const WRITE_AT: usize = 16 * 1024;
 
-/// How long complete replies wait for others of the same pipeline. The runtime's timers tick in
-/// milliseconds.
+/// How long complete replies wait, at least, for others of the same pipeline; at most twice as long. The
+/// runtime's timers tick in milliseconds.
 const LINGER: Duration = Duration::from_millis(1);
 
 /// How often deadlines are looked at while something is waiting: a quarter of the default suspicion time.
@@ -74,9 +74,11 @@ pub(crate) struct Worker {
     links: RefCell<Vec<Option<LinkTask>>>,
     /// Links have bytes to write.
     turn: Signal,
-    /// Clients have replies that have waited for others.
+    /// Clients that have, or had, replies that wait for others.
     lingering: RefCell<Vec<ClientId>>,
     linger: Signal,
+    /// Counts the looks at the lingering clients.
+    lingered: Cell<u64>,
     /// Something waits, so that deadlines matter.
     clock: Signal,
     clock_runs: Cell<bool>,
@@ -108,6 +110,7 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         turn: Signal::default(),
         lingering: RefCell::default(),
         linger: Signal::default(),
+        lingered: Cell::new(0),
         clock: Signal::default(),
         clock_runs: Cell::new(false),
         suspicions,
@@ -164,17 +167,17 @@ async fn write_to_links(worker: Rc<Worker>) {
     }
 }
 
+/// Writes to the clients whose replies have waited for a whole `LINGER`. One that began to wait since the last
+/// look is left for the next.
 async fn write_lingering(worker: Rc<Worker>) {
     loop {
         worker.linger.raised().await;
-        sleep(LINGER).await;
-        let lingering = std::mem::take(&mut *worker.lingering.borrow_mut());
-        let mut dispatcher = worker.dispatcher.borrow_mut();
-        for id in lingering {
-            if let Some(client) = dispatcher.client(id) {
-                client.lingers = false;
-            }
-            worker.write_to_client(&mut dispatcher, id);
+        while !worker.lingering.borrow().is_empty() {
+            sleep(LINGER).await;
+            let now = worker.lingered.get() + 1;
+            worker.lingered.set(now);
+            let mut dispatcher = worker.dispatcher.borrow_mut();
+            worker.lingering.borrow_mut().retain(|id| worker.lingers_on(&mut dispatcher, *id, now));
         }
     }
 }
@@ -246,15 +249,27 @@ impl Worker {
     fn settle_client(&self, dispatcher: &mut Dispatcher, id: ClientId) {
         let Some(client) = dispatcher.client(id) else { return };
         client.listed = false;
-        if client.owed() > 0 && client.unwritten().len() < WRITE_AT && !client.closing {
-            if !client.lingers && !client.unwritten().is_empty() {
-                client.lingers = true;
+        if client.owed() == 0 || client.unwritten().len() >= WRITE_AT || client.closing {
+            return self.write_to_client(dispatcher, id);
+        }
+        if client.lingers_since.is_none() && !client.unwritten().is_empty() {
+            client.lingers_since = Some(self.lingered.get());
+            if !std::mem::replace(&mut client.in_lingering, true) {
                 self.lingering.borrow_mut().push(id);
                 self.linger.raise();
             }
-        } else {
+        }
+    }
+
+    /// Looks at a lingering client; `false`: it is no longer one.
+    fn lingers_on(&self, dispatcher: &mut Dispatcher, id: ClientId, now: u64) -> bool {
+        let Some(client) = dispatcher.client(id) else { return false };
+        if client.lingers_since.is_some_and(|since| since + 1 < now) {
             self.write_to_client(dispatcher, id);
         }
+        let Some(client) = dispatcher.client(id) else { return false };
+        client.in_lingering = client.lingers_since.is_some();
+        client.in_lingering
     }
 
     /// Writes what a client can take now. What it cannot take is written when its socket has room.
@@ -263,6 +278,7 @@ impl Worker {
         let sockets = self.sockets.borrow();
         let Some(Some(socket)) = sockets.get(id.index as usize) else { return };
         let Some(client) = dispatcher.client(id) else { return };
+        client.lingers_since = None;
         while !client.unwritten().is_empty() {
             match socket.writer.try_write(client.unwritten()) {
                 Ok(written) => client.mark_written(written),

@@ -80,7 +80,9 @@ fn docs(commands: impl Iterator<Item = &'static Command> + Clone, to: &mut Encod
 fn doc(command: &Command, to: &mut Encoder<'_>) {
     to.bulk(command.name.as_bytes());
     to.map(if command.subcommands.is_empty() { 3 } else { 4 });
-    for (field, value) in [("summary", command.summary), ("since", command.since), ("group", command.group.name())] {
+    for (field, value) in
+        [("summary", command.summary), ("since", command.since), ("group", command.group.name())]
+    {
         to.bulk(field.as_bytes());
         to.bulk(value.as_bytes());
     }

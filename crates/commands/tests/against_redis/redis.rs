@@ -42,8 +42,7 @@ impl Redis {
             });
         let log = BufReader::new(server.stdout.take().expect("stdout is piped"));
         // The log ends with the process, so this loop does too.
-        let ready =
-            log.lines().map_while(Result::ok).any(|line| line.contains("eady to accept connections"));
+        let ready = log.lines().map_while(Result::ok).any(|line| line.contains("eady to accept connections"));
         if !ready {
             panic!("redis-server ended before it was ready: {:?}", server.wait());
         }

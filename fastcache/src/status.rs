@@ -98,9 +98,9 @@ fn table(mut nodes: Vec<Member>, mut proxies: Vec<Member>) -> Table {
     for members in [&mut nodes, &mut proxies] {
         members.sort_by(|a, b| by_number(&a.node_id, &b.node_id));
     }
-    for member in nodes.into_iter().chain(proxies) {
-        table.add_row(row(member));
-    }
+    table.add_rows(nodes.into_iter().map(row));
+    // Routable says whether the ring's keys may go there: no word about proxies.
+    table.add_rows(proxies.into_iter().map(|proxy| row(Member { routable: None, ..proxy })));
     table
 }
 

@@ -107,9 +107,10 @@ impl Handle {
     }
 
     /// Sends a signal, unless the child has ended already.
-    pub(super) async fn signal(&self, signal: Signal) {
-        // An error means that the child has ended: what the signal was for.
-        let _ = self.signals.send(signal).await;
+    pub(super) fn signal(&self, signal: Signal) {
+        // Either the child has ended, which is what the signal is for, or one that it has yet to get waits
+        // already.
+        let _ = self.signals.try_send(signal);
     }
 }
 

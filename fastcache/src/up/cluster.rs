@@ -57,13 +57,6 @@ pub(super) struct Cluster {
     sender: mpsc::Sender<Event>,
 }
 
-/// Why starting ended before the cluster was ready.
-enum Stopped {
-    /// Ctrl-C or SIGTERM.
-    Asked,
-    Failed(anyhow::Error),
-}
-
 impl Cluster {
     pub(super) fn new(terminal: Terminal, layout: Layout, directory: PathBuf) -> Self {
         let (sender, events) = mpsc::channel(MAX_EVENTS);
@@ -83,17 +76,15 @@ impl Cluster {
         let mut shutdown = std::pin::pin!(shutdown);
         let began = Instant::now();
         let started = tokio::select! {
-            started = self.start(plan, began + patience) => started.map_err(Stopped::Failed),
-            () = shutdown.as_mut() => Err(Stopped::Asked),
+            started = self.start(plan, began + patience) => Some(started),
+            () = shutdown.as_mut() => None,
         };
         self.terminal.end_progress();
-        match started {
-            Ok(()) => {}
-            Err(Stopped::Asked) => return Ok(()),
-            Err(Stopped::Failed(error)) => return Err(error),
+        if let Some(started) = started {
+            started?;
+            self.terminal.ready(&self.ready_line(began.elapsed()));
+            self.watch(shutdown).await;
         }
-        self.terminal.ready(&self.ready_line(began.elapsed()));
-        self.watch(shutdown).await;
         Ok(())
     }
 
@@ -203,22 +194,20 @@ impl Cluster {
     pub(super) async fn stop(&mut self) {
         self.terminal.say("stopping");
         for role in [Role::Entry, Role::Health, Role::Node] {
-            self.signal(role, Signal::TERM).await;
+            self.signal(role, Signal::TERM);
             if self.until_exited(role, Instant::now() + GRACE).await {
                 continue;
             }
             let names = self.running(role).map(|member| member.handle.name.clone()).collect::<Vec<_>>();
             self.terminal.say(&format!("killing what did not stop within {GRACE:?}: {}", names.join(", ")));
-            self.signal(role, Signal::KILL).await;
+            self.signal(role, Signal::KILL);
             // SIGKILL cannot be refused; only a process stuck in the kernel outlasts it.
             self.until_exited(role, Instant::now() + GRACE).await;
         }
     }
 
-    async fn signal(&self, role: Role, signal: Signal) {
-        for member in self.running(role) {
-            member.handle.signal(signal).await;
-        }
+    fn signal(&self, role: Role, signal: Signal) {
+        self.running(role).for_each(|member| member.handle.signal(signal));
     }
 
     async fn until_exited(&mut self, role: Role, deadline: Instant) -> bool {

@@ -1,6 +1,5 @@
 //! The layer of the TOML file: flat keys named like the settings, each with the line it stands in.
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
@@ -48,15 +47,10 @@ fn parse(program: &Program, path: &str, text: &str, mistakes: &mut Vec<Mistake>)
     let mut values: Vec<FileValue> = Vec::new();
     for (key, value) in table.get_ref() {
         let line = line_of(text, key.span().start);
-        match entry(program, key.get_ref(), value, line) {
-            Err(problem) => mistakes.push(problem(format!("{path}:{line}"))),
-            Ok(value) => match values.iter().find(|other| std::ptr::eq(other.setting, value.setting)) {
-                Some(other) => mistakes.push(Mistake::new(
-                    format!("{path}:{line}"),
-                    format!("`{}` is already set in line {}", key.get_ref(), other.line),
-                )),
-                None => values.push(value),
-            },
+        let found = entry(program, path, key.get_ref(), value.get_ref(), line);
+        match found.and_then(|value| only_once(value, &values, path)) {
+            Ok(value) => values.push(value),
+            Err(mistake) => mistakes.push(mistake),
         }
     }
     values
@@ -75,26 +69,28 @@ fn syntax_mistakes(path: &str, text: &str, errors: &[toml::de::Error]) -> Vec<Mi
 
 fn entry(
     program: &Program,
+    path: &str,
     key: &str,
-    value: &Spanned<DeValue<'_>>,
+    value: &DeValue<'_>,
     line: usize,
-) -> Result<FileValue, impl FnOnce(String) -> Mistake + use<>> {
+) -> Result<FileValue, Mistake> {
+    let place = format!("{path}:{line}");
     let name = key.replace('_', "-");
-    let found = program.all_settings().find(|setting| setting.name == name);
-    let raw = scalar(value.get_ref());
-    match (found, raw) {
-        (Some(setting), Some(raw)) => Ok(FileValue { setting, raw, line }),
-        (found, _) => {
-            let program = *program;
-            let key = key.to_owned();
-            Err(move |place: String| match found {
-                None => {
-                    Mistake::unknown(place, "key", &key, program.all_settings().map(|setting| setting.name))
-                }
-                Some(setting) => {
-                    Mistake::new(place, format!("`{key}`: expected {}", setting.kind.expected()))
-                }
-            })
+    let Some(setting) = program.all_settings().find(|setting| setting.name == name) else {
+        let known = program.all_settings().map(|setting| setting.name);
+        return Err(Mistake::unknown(place, "key", key, known));
+    };
+    let expected = || Mistake::new(place, format!("`{key}`: expected {}", setting.kind.expected()));
+    Ok(FileValue { setting, raw: scalar(value).ok_or_else(expected)?, line })
+}
+
+/// `max-clients` and `max_clients` are one key.
+fn only_once(value: FileValue, others: &[FileValue], path: &str) -> Result<FileValue, Mistake> {
+    match others.iter().find(|other| std::ptr::eq(other.setting, value.setting)) {
+        None => Ok(value),
+        Some(other) => {
+            let problem = format!("`{}` is already set in line {}", value.setting.name, other.line);
+            Err(Mistake::new(format!("{path}:{}", value.line), problem))
         }
     }
 }

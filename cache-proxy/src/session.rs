@@ -59,11 +59,13 @@ pub(crate) struct Session {
     pending: Vec<u8>,
     /// Whether `pending` may hold whole requests, which wait until the client has taken replies.
     stalled: bool,
+    /// The client has sent all it will ever send; it may still read.
+    ended: bool,
 }
 
 /// Why the session woke.
 enum Event {
-    /// This many bytes are in the scratch buffer; 0: the client has left.
+    /// This many bytes are in the scratch buffer; 0: no more will come.
     Read(usize),
     /// The socket has room again.
     Writable,
@@ -88,20 +90,24 @@ impl Session {
             scanner: RequestScanner::new(Limits::default()),
             pending: Vec::new(),
             stalled: false,
+            ended: false,
         }
     }
 
-    /// Serves the client until it leaves, says QUIT or breaks the protocol.
+    /// Serves the client until it leaves, says QUIT or breaks the protocol. What it asked for before it gets
+    /// in any case, if it still reads.
     pub(crate) async fn run(mut self) {
         loop {
-            let reading = self.worker.dispatcher.borrow_mut().may_read(self.id);
+            let may_send = self.worker.dispatcher.borrow_mut().may_read(self.id);
+            let reading = may_send && !self.ended;
             self.socket.paused.set(!reading);
-            if reading && self.stalled {
+            if may_send && self.stalled {
                 self.take_pending();
                 continue;
             }
             match poll_fn(|context| self.poll(context, reading)).await {
-                Event::Read(0) | Event::Broken => break,
+                Event::Broken => break,
+                Event::Read(0) => self.ended = true,
                 Event::Read(len) => self.take(len),
                 Event::Writable => {
                     self.socket.blocked.set(false);
@@ -133,8 +139,9 @@ impl Session {
     /// Whether the client is to be closed and has got everything it was owed.
     fn is_over(&self) -> bool {
         let mut dispatcher = self.worker.dispatcher.borrow_mut();
-        self.socket.broken.get()
-            || dispatcher.client(self.id).is_none_or(|client| client.closing && client.is_settled())
+        let Some(client) = dispatcher.client(self.id) else { return true };
+        let no_more = client.closing || (self.ended && !self.stalled);
+        self.socket.broken.get() || (no_more && client.is_settled())
     }
 
     /// Takes the bytes that are in the scratch buffer.

@@ -230,6 +230,18 @@ async fn quit_is_answered_after_everything_before_it_and_nothing_after_it_runs()
 }
 
 #[tokio::test]
+async fn a_client_that_only_reads_on_gets_everything_it_asked_for() {
+    let (_nodes, addresses) = nodes(3).await;
+    let proxy = Proxy::over(&addresses, &[]).await;
+    let mut client = proxy.connect().await;
+    let keys: Vec<_> = (0..1_000).map(|number| format!("GET key:{number}")).collect();
+    client.send((keys.join("\r\n") + "\r\n").as_bytes()).await;
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.read_to_end().await, keys.iter().map(|words| echoed(words)).collect::<String>());
+    proxy.stop().await;
+}
+
+#[tokio::test]
 async fn one_client_too_many_is_told_so() {
     let (_nodes, addresses) = nodes(1).await;
     let proxy = Proxy::over(&addresses, &["--maxclients", "1"]).await;

@@ -15,14 +15,14 @@ use crate::outbox::RareWork;
 use crate::target::ClientId;
 
 /// A worker between nodes and clients that exist on paper only.
-struct Bench {
-    worker: Dispatcher,
-    view: View,
+pub(crate) struct Bench {
+    pub(crate) worker: Dispatcher,
+    pub(crate) view: View,
 }
 
 impl Bench {
     /// A worker over that many nodes, all of them routable and connected.
-    fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize) -> Self {
         Self::with_flags(nodes, &[])
     }
 
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     /// Publishes a view in which `node` is in service or not.
-    fn set_routable(&mut self, node: &str, routable: bool) {
+    pub(crate) fn set_routable(&mut self, node: &str, routable: bool) {
         self.view.epoch += 1;
         let node = self.view.nodes.iter_mut().find(|known| known.node_id.as_str() == node).unwrap();
         node.routable = routable;
@@ -64,12 +64,12 @@ impl Bench {
         down.into_iter().for_each(|id| self.worker.link_up(id));
     }
 
-    fn client(&mut self) -> ClientId {
+    pub(crate) fn client(&mut self) -> ClientId {
         self.worker.connect("127.0.0.1:1".parse().unwrap()).unwrap()
     }
 
     /// Sends a request, as a person would type it.
-    fn send(&mut self, client: ClientId, line: &str) {
+    pub(crate) fn send(&mut self, client: ClientId, line: &str) {
         let line = format!("{line}\r\n");
         let mut scanner = RequestScanner::new(Limits::default());
         scanner.scan(line.as_bytes()).unwrap().unwrap();
@@ -84,7 +84,7 @@ impl Bench {
     }
 
     /// Takes what would be written to `node`, as lines of words.
-    fn sent_over(&mut self, node: &str, protocol: Protocol) -> Vec<String> {
+    pub(crate) fn sent_over(&mut self, node: &str, protocol: Protocol) -> Vec<String> {
         let id = self.link(node, protocol);
         let pipeline = &mut self.worker.links[id].pipeline;
         let mut unsent = pipeline.unsent().to_vec();
@@ -139,13 +139,13 @@ impl Bench {
         self.worker.link_failed(id, &Failure::Refused);
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub(crate) fn wait(&mut self, time: Duration) {
         self.worker.now += time;
         self.worker.tick();
     }
 
     /// Takes what the client would read.
-    fn read(&mut self, client: ClientId) -> String {
+    pub(crate) fn read(&mut self, client: ClientId) -> String {
         let Some(client) = self.worker.client(client) else { return String::new() };
         let text = String::from_utf8(client.unwritten().to_vec()).unwrap();
         client.mark_written(text.len());

@@ -20,6 +20,8 @@ mod client;
 mod config;
 mod dispatch;
 #[cfg(test)]
+mod dispatch_simulation;
+#[cfg(test)]
 mod dispatch_tests;
 mod failover;
 mod failure;

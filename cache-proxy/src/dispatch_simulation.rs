@@ -1,0 +1,237 @@
+//! The dispatcher under random traffic and random failures: whatever happens, every request gets exactly one
+//! reply, its own, in its client's order.
+//!
+//! A reply is told to be a request's own because the paper nodes answer with the keys they were asked for. An
+//! error reply is legal anywhere, since nodes fail; a wrong, missing, second or misplaced reply is not.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use resp::{Limits, Protocol, ReplyScanner};
+
+use crate::dispatch_tests::Bench;
+use crate::failure::Failure;
+use crate::target::ClientId;
+
+const NODES: usize = 4;
+const CLIENTS: usize = 3;
+const KEYS: u32 = 40;
+
+/// Something that happens.
+#[derive(Debug, Clone)]
+enum Event {
+    /// A client asks for one key.
+    Get(usize, u32),
+    /// A client asks for some keys.
+    MultiGet(usize, Vec<u32>),
+    /// A client asks all nodes.
+    Size(usize),
+    /// A client asks the proxy itself.
+    Ping(usize),
+    /// A client leaves, and another comes in its place.
+    Replace(usize),
+    /// A node answers so many of the requests it has.
+    Answer(usize, usize),
+    /// A node's connections break.
+    Break(usize),
+    /// A node's connections are back.
+    Connect(usize),
+    /// A view with the node in service or not.
+    Routable(usize, bool),
+    /// Time passes, in ms.
+    Wait(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (client, node, key) = (0..CLIENTS, 0..NODES, 0..KEYS);
+    prop_oneof![
+        8 => (client.clone(), key.clone()).prop_map(|(client, key)| Event::Get(client, key)),
+        4 => (client.clone(), prop::collection::vec(key, 1..8)).prop_map(|(client, keys)| Event::MultiGet(client, keys)),
+        1 => client.clone().prop_map(Event::Size),
+        1 => client.clone().prop_map(Event::Ping),
+        1 => client.prop_map(Event::Replace),
+        8 => (node.clone(), 1_usize..6).prop_map(|(node, count)| Event::Answer(node, count)),
+        2 => node.clone().prop_map(Event::Break),
+        2 => node.clone().prop_map(Event::Connect),
+        2 => (node, any::<bool>()).prop_map(|(node, routable)| Event::Routable(node, routable)),
+        1 => (1_u64..700).prop_map(Event::Wait),
+    ]
+}
+
+/// The world around a worker.
+struct World {
+    bench: Bench,
+    clients: Vec<Asker>,
+    /// What each connection has been sent and not answered, by node and protocol version.
+    asked: [[VecDeque<String>; 2]; NODES],
+}
+
+/// A client, and the replies it should see.
+struct Asker {
+    id: ClientId,
+    owed: VecDeque<String>,
+}
+
+const PROTOCOLS: [Protocol; 2] = [Protocol::Resp2, Protocol::Resp3];
+
+impl World {
+    fn new() -> Self {
+        let mut bench = Bench::new(NODES);
+        let clients = (0..CLIENTS).map(|_| Asker { id: bench.client(), owed: VecDeque::new() }).collect();
+        let mut world = Self { bench, clients, asked: Default::default() };
+        // One of them speaks RESP3, over connections of its own.
+        world.ask(0, "HELLO 3", "%7\r\n".to_owned());
+        world.clients[0].owed.clear();
+        world.bench.read(world.clients[0].id);
+        world
+    }
+
+    fn ask(&mut self, client: usize, line: &str, reply: String) {
+        self.clients[client].owed.push_back(reply);
+        self.bench.send(self.clients[client].id, line);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Get(client, key) => self.ask(client, &format!("GET k{key}"), format!("+k{key}\r\n")),
+            Event::MultiGet(client, keys) => {
+                let names: Vec<_> = keys.iter().map(|key| format!("k{key}")).collect();
+                let values: String = names.iter().map(|name| format!("+{name}\r\n")).collect();
+                self.ask(
+                    client,
+                    &format!("MGET {}", names.join(" ")),
+                    format!("*{}\r\n{values}", keys.len()),
+                );
+            }
+            // Any count is right: nodes come and go while it is taken.
+            Event::Size(client) => self.ask(client, "DBSIZE", ":".to_owned()),
+            Event::Ping(client) => self.ask(client, "PING", "+PONG\r\n".to_owned()),
+            Event::Replace(client) => {
+                self.bench.worker.disconnect(self.clients[client].id);
+                self.clients[client] = Asker { id: self.bench.client(), owed: VecDeque::new() };
+            }
+            Event::Answer(node, count) => self.answer(node, count),
+            Event::Break(node) => self.break_links(node),
+            Event::Connect(node) => self.connect(node),
+            Event::Routable(node, routable) => self.bench.set_routable(&name(node), routable),
+            Event::Wait(milliseconds) => self.bench.wait(Duration::from_millis(milliseconds)),
+        }
+        self.collect();
+        self.check();
+    }
+
+    /// Ids of the node's links, which come and go with views.
+    fn links(&self, node: usize) -> Vec<(usize, usize)> {
+        let name = name(node);
+        let of_node = self.bench.worker.links.iter().filter(|(_, link)| link.node.as_str() == name);
+        of_node.map(|(id, link)| (id, link.protocol as usize)).collect()
+    }
+
+    /// Takes what the links would write. A link that is gone or down has forgotten what it was asked.
+    fn collect(&mut self) {
+        for node in 0..NODES {
+            let links = self.links(node);
+            for protocol in 0..PROTOCOLS.len() {
+                let up = links.iter().any(|(id, of)| *of == protocol && self.bench.worker.links[*id].up);
+                if up {
+                    let sent = self.bench.sent_over(&name(node), PROTOCOLS[protocol]);
+                    self.asked[node][protocol].extend(sent);
+                } else {
+                    self.asked[node][protocol].clear();
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, node: usize, count: usize) {
+        for (id, protocol) in self.links(node) {
+            for _ in 0..count {
+                let Some(request) = self.asked[node][protocol].pop_front() else { break };
+                self.bench.worker.reply(id, answer_to(&request).as_bytes()).unwrap();
+            }
+        }
+    }
+
+    fn break_links(&mut self, node: usize) {
+        for (id, protocol) in self.links(node) {
+            self.bench.worker.link_failed(id, &Failure::Refused);
+            self.asked[node][protocol].clear();
+        }
+    }
+
+    fn connect(&mut self, node: usize) {
+        for (id, _) in self.links(node) {
+            if !self.bench.worker.links[id].up {
+                self.bench.worker.link_up(id);
+            }
+        }
+    }
+
+    /// Compares what each client would read with what it should.
+    fn check(&mut self) {
+        for asker in &mut self.clients {
+            let read = self.bench.read(asker.id);
+            let mut rest = read.as_bytes();
+            while !rest.is_empty() {
+                let len = ReplyScanner::new(Limits::default()).scan(rest).unwrap().expect("whole replies");
+                let reply = String::from_utf8_lossy(&rest[..len]);
+                let owed = asker.owed.pop_front().expect("nobody asked for this reply");
+                let failed = ["-UNAVAILABLE ", "-LOADING "].iter().any(|error| reply.starts_with(error));
+                assert!(
+                    failed || reply == owed || (owed == ":" && reply.starts_with(':')),
+                    "{reply:?} for {owed:?}"
+                );
+                rest = &rest[len..];
+            }
+        }
+    }
+
+    /// Lets everything come to rest: all nodes in service, connected and answering.
+    fn settle(&mut self) {
+        for node in 0..NODES {
+            self.happen(Event::Routable(node, true));
+        }
+        for _ in 0..3 {
+            (0..NODES).for_each(|node| self.happen(Event::Connect(node)));
+            (0..NODES).for_each(|node| self.happen(Event::Answer(node, usize::MAX)));
+            // Past every deadline: what may not run again on its node is given up.
+            self.happen(Event::Wait(7_000));
+        }
+    }
+}
+
+fn name(node: usize) -> String {
+    format!("n{}", node + 1)
+}
+
+/// What a node on paper answers: each key's value is its name.
+fn answer_to(request: &str) -> String {
+    let mut words = request.split(' ');
+    match words.next() {
+        Some("GET") => format!("+{}\r\n", words.next().unwrap()),
+        Some("MGET") => {
+            let values: Vec<_> = words.map(|key| format!("+{key}\r\n")).collect();
+            format!("*{}\r\n{}", values.len(), values.concat())
+        }
+        Some("DBSIZE") => ":1\r\n".to_owned(),
+        Some("HELLO") => "%1\r\n+proto\r\n:3\r\n".to_owned(),
+        other => panic!("a node was sent {other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn every_request_gets_its_own_reply_in_order(events in prop::collection::vec(event(), 1..200)) {
+        let mut world = World::new();
+        events.into_iter().for_each(|event| world.happen(event));
+        world.settle();
+        for asker in &world.clients {
+            prop_assert!(asker.owed.is_empty(), "never answered: {:?}", asker.owed);
+        }
+        prop_assert!(world.bench.worker.gathers.is_empty(), "gathers are left");
+        prop_assert!(world.bench.worker.hold.is_empty(), "requests are left in the hold");
+    }
+}

@@ -132,10 +132,10 @@ impl World {
     fn collect(&mut self) {
         for node in 0..NODES {
             let links = self.links(node);
-            for protocol in 0..PROTOCOLS.len() {
+            for (protocol, version) in PROTOCOLS.into_iter().enumerate() {
                 let up = links.iter().any(|(id, of)| *of == protocol && self.bench.worker.links[*id].up);
                 if up {
-                    let sent = self.bench.sent_over(&name(node), PROTOCOLS[protocol]);
+                    let sent = self.bench.sent_over(&name(node), version);
                     self.asked[node][protocol].extend(sent);
                 } else {
                     self.asked[node][protocol].clear();

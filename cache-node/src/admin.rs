@@ -21,19 +21,27 @@ use tokio::sync::{mpsc, oneshot};
 const WAITING_MAX: usize = 4;
 
 /// The bound admin port.
-pub(crate) struct Admin {
+#[derive(Debug)]
+pub struct Admin {
     listener: TcpListener,
 }
 
 impl Admin {
     /// Binds the admin port if there is to be one.
-    pub(crate) async fn bind(config: &Config) -> anyhow::Result<Option<Self>> {
+    ///
+    /// # Errors
+    /// When the port is taken or may not be used.
+    pub async fn bind(config: &Config) -> anyhow::Result<Option<Self>> {
         let Some(port) = config.admin_port else { return Ok(None) };
         let listener = TcpListener::bind((config.host.as_str(), port))
             .await
             .with_context(|| format!("cannot listen on admin port {port}"))?;
-        tracing::info!(address = %listener.local_addr()?, "admin endpoints");
         Ok(Some(Self { listener }))
+    }
+
+    /// The port, if the system still knows it.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.listener.local_addr().ok().map(|address| address.port())
     }
 
     /// Serves until the node ends.

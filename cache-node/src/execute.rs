@@ -41,34 +41,35 @@ pub fn execute(
     now: u64,
 ) {
     let protocol = client.protocol.get();
-    let failure = match admit(handlers, node, client, request, now) {
-        Err(failure) => failure,
-        Ok((command, handler)) => {
-            client.last_command.set(command.name);
-            node.stats.commands += 1;
-            node.stats.calls[command.id.index()] += 1;
-            let reply = Encoder::new(out, protocol);
-            let mut context = Context { node, client, command, handlers, reply, now };
-            match handler(&mut context, request) {
-                Ok(()) => return,
-                Err(failure) => failure,
-            }
+    let result = resolve(handlers, request).and_then(|(command, handler)| {
+        let index = command.id.index();
+        if let Err(refusal) = admit(command, node, client, request, now) {
+            node.stats.of_command[index].rejected += 1;
+            return Err(refusal);
         }
-    };
-    node.stats.errors += 1;
-    // Line ends around the text go, those inside become spaces: as in Redis.
-    Encoder::new(out, protocol).error(failure.to_string().trim_matches(['\r', '\n']));
+        client.last_command.set(command.name);
+        node.stats.commands += 1;
+        node.stats.of_command[index].calls += 1;
+        let reply = Encoder::new(out, protocol);
+        let result = handler(&mut Context { node, client, command, handlers, reply, now }, request);
+        node.stats.of_command[index].failed += u64::from(result.is_err());
+        result
+    });
+    if let Err(failure) = result {
+        node.stats.errors += 1;
+        // Line ends around the text go, those inside become spaces: as in Redis.
+        Encoder::new(out, protocol).error(failure.to_string().trim_matches(['\r', '\n']));
+    }
 }
 
-/// Finds the handler of a request that may be executed.
+/// Fails unless the command may be executed now.
 fn admit(
-    handlers: &Handlers,
+    command: &'static Command,
     node: &mut Node,
     client: &Client,
     request: &Request<'_>,
     now: u64,
-) -> Result<(&'static Command, Handler), Failure> {
-    let (command, handler) = resolve(handlers, request)?;
+) -> Result<(), Failure> {
     if !command.arity_fits(request.len()) {
         return Err(Failure::Arity(command.name));
     }
@@ -81,7 +82,7 @@ fn admit(
     {
         return Err(Failure::OutOfMemory);
     }
-    Ok((command, handler))
+    Ok(())
 }
 
 /// The command or subcommand a request names, with its handler.

@@ -4,7 +4,7 @@
 //! command, `commands` hold what each does, and `engine` is the keyspace they work on: pure, with the time passed
 //! in. A node knows nothing of proxies, rings or health; it persists nothing.
 
-mod admin;
+pub mod admin;
 pub mod client;
 pub mod commands;
 pub mod config;
@@ -20,7 +20,7 @@ mod server;
 pub mod types;
 
 pub use config::{Config, PROGRAM};
-pub use server::run;
+pub use server::{run, run_with};
 
 use anyhow::Context;
 use std::ffi::OsString;
@@ -35,9 +35,10 @@ pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
         let listener = TcpListener::bind((config.host.as_str(), config.port))
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
+        let admin = admin::Admin::bind(&config).await?;
         open_files::make_room_for(config.maxclients);
         let shutdown = daemon::shutdown::signal();
         daemon::ready_line(listener.local_addr()?)?;
-        run(listener, config, shutdown).await
+        run_with(listener, admin, config, shutdown).await
     })
 }

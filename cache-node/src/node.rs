@@ -25,6 +25,8 @@ pub struct Node {
     pub started: u64,
     /// Port it listens on.
     pub port: u16,
+    /// Port of the admin endpoints, where there are any.
+    pub admin_port: Option<u16>,
     next_client: ClientId,
 }
 
@@ -45,8 +47,19 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Most memory used by data so far.
     pub peak_memory: u64,
-    /// Executions by `CommandId`.
-    pub calls: Box<[u64]>,
+    /// By `CommandId`.
+    pub of_command: Box<[CommandStats]>,
+}
+
+/// How often one command came, and what became of it.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct CommandStats {
+    /// Executions.
+    pub calls: u64,
+    /// Refusals before execution: wrong number of arguments, no permission, no memory.
+    pub rejected: u64,
+    /// Executions that ended in an error reply.
+    pub failed: u64,
 }
 
 impl Default for Stats {
@@ -59,7 +72,7 @@ impl Default for Stats {
             bytes_in: 0,
             bytes_out: 0,
             peak_memory: 0,
-            calls: vec![0; ID_COUNT].into_boxed_slice(),
+            of_command: vec![CommandStats::default(); ID_COUNT].into_boxed_slice(),
         }
     }
 }
@@ -78,6 +91,7 @@ impl Node {
             run_id: run_id[..40].to_owned(),
             started: now,
             port,
+            admin_port: None,
             next_client: 1,
         }
     }

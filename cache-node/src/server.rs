@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::node::Node;
 use daemon::admin::Readiness;
+use socket2::{SockRef, TcpKeepalive};
 use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
@@ -27,6 +28,11 @@ const WORK_PER_TURN: usize = 1_000;
 const WORK_PAUSE: Duration = Duration::from_millis(1);
 /// How long draining waits for clients to take their last replies.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// Redis' `tcp-keepalive 300`: a peer that vanished without a word is noticed within ten minutes.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(300))
+    .with_interval(Duration::from_secs(100))
+    .with_retries(3);
 /// Pause after a failure to accept that will not go away at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -86,7 +92,7 @@ pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
-/// Serves clients on `listener` until `shutdown` resolves, then answers what has been read and returns.
+/// Serves clients on `listener` until `shutdown` resolves, then answers what has been sent so far and returns.
 ///
 /// # Errors
 /// When the listener has no address or the admin port cannot be bound.
@@ -95,9 +101,26 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
-    let port = listener.local_addr()?.port();
     let admin = Admin::bind(&config).await?;
-    let shared = Rc::new(Shared::new(Node::new(config, port, unix_ms())));
+    run_with(listener, admin, config, shutdown).await
+}
+
+/// The same with an admin port that was bound before.
+///
+/// # Errors
+/// When the listener has no address.
+pub async fn run_with(
+    listener: TcpListener,
+    admin: Option<Admin>,
+    config: Config,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let port = listener.local_addr()?.port();
+    let mut node = Node::new(config, port, unix_ms());
+    node.admin_port = admin.as_ref().and_then(Admin::port);
+    let (node_id, limits) = (&node.config.node_id, node.config.limits);
+    tracing::info!(node = %node_id, port, maxmemory = limits.maxmemory, policy = %limits.policy, "serving");
+    let shared = Rc::new(Shared::new(node));
     let local = LocalSet::new();
     local.spawn_local(work(Rc::clone(&shared)));
     if let Some(admin) = admin {
@@ -156,6 +179,7 @@ fn register(stream: &TcpStream, peer: SocketAddr, shared: &Shared) -> io::Result
         return Ok(None);
     }
     stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)?;
     node.stats.connections += 1;
     let id = node.new_client_id();
     let free = node.config.requirepass.is_empty();

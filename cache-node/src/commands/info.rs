@@ -4,7 +4,7 @@ use super::Family;
 use super::connection::REDIS_VERSION;
 use crate::execute::Context;
 use crate::failure::Failure;
-use crate::node::Node;
+use crate::node::{CommandStats, Node};
 use resp::Request;
 use std::fmt::{Display, Write};
 
@@ -14,13 +14,14 @@ pub(super) const FAMILY: Family = &[("info", info)];
 type Section = (&'static str, fn(&Node, u64, &mut Lines));
 
 /// In the order of the reply. Those of `EXTRA` are shown only when asked for.
-static SECTIONS: [Section; 8] = [
+static SECTIONS: [Section; 9] = [
     ("Server", server),
     ("Clients", clients),
     ("Memory", memory),
     ("Persistence", persistence),
     ("Stats", stats),
     ("Replication", replication),
+    ("CPU", cpu),
     ("Cluster", cluster),
     ("Keyspace", keyspace),
 ];
@@ -66,6 +67,9 @@ fn server(node: &Node, now: u64, lines: &mut Lines) {
     lines.line("process_id", std::process::id());
     lines.line("run_id", &node.run_id);
     lines.line("tcp_port", node.port);
+    if let Some(port) = node.admin_port {
+        lines.line("admin_port", port);
+    }
     lines.line("server_time_usec", now * 1_000);
     lines.line("uptime_in_seconds", uptime);
     lines.line("uptime_in_days", uptime / 86_400);
@@ -143,6 +147,21 @@ fn stats(node: &Node, _: u64, lines: &mut Lines) {
 fn replication(_: &Node, _: u64, lines: &mut Lines) {
     lines.line("role", "master");
     lines.line("connected_slaves", 0);
+    lines.line("master_repl_offset", 0);
+}
+
+/// Linux counts the processor time it reports in hundredths of a second, on every architecture.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+fn cpu(_: &Node, _: u64, lines: &mut Lines) {
+    let Ok(status) = std::fs::read_to_string("/proc/self/stat") else { return };
+    // The second field, the program's name, may hold anything; after its bracket user time is the 12th.
+    let fields = status.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let mut ticks = fields.skip(11).filter_map(|field| field.parse::<f64>().ok());
+    for name in ["used_cpu_user", "used_cpu_sys"] {
+        let seconds = ticks.next().unwrap_or_default() / TICKS_PER_SECOND;
+        lines.line(name, format_args!("{seconds:.6}"));
+    }
 }
 
 fn cluster(_: &Node, _: u64, lines: &mut Lines) {
@@ -159,9 +178,10 @@ fn keyspace(node: &Node, _: u64, lines: &mut Lines) {
 fn commandstats(node: &Node, _: u64, lines: &mut Lines) {
     let each = commands::all().iter().flat_map(|command| std::iter::once(command).chain(command.subcommands));
     for command in each {
-        let calls = node.stats.calls[command.id.index()];
-        if calls > 0 {
-            lines.line(&format!("cmdstat_{}", command.name), format_args!("calls={calls}"));
+        let CommandStats { calls, rejected, failed } = node.stats.of_command[command.id.index()];
+        if calls + rejected > 0 {
+            let figures = format_args!("calls={calls},rejected_calls={rejected},failed_calls={failed}");
+            lines.line(&format!("cmdstat_{}", command.name), figures);
         }
     }
 }

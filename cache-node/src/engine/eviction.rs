@@ -16,6 +16,9 @@ const POOL_MAX: usize = 16;
 /// Samples that may be spent on keys without a deadline before the schedule is asked for one that has.
 const VOLATILE_TRIES: usize = 8;
 
+/// Where in a segment a sample may start; a start beyond its end wraps around.
+const SEGMENT_BUCKETS: usize = 256;
+
 /// What may be evicted, and in which order (`maxmemory-policy`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
@@ -176,9 +179,6 @@ impl Evictor {
         scheduled(table, due)
     }
 }
-
-/// Any start at or above a table's size wraps; segments have at most 256 buckets but for colliding hashes.
-const SEGMENT_BUCKETS: usize = 256;
 
 /// The entry behind a place in the schedule.
 pub(super) fn scheduled(table: &Table, (at, hash): (u64, u64)) -> Option<Place> {

@@ -307,7 +307,12 @@ impl Engine {
     /// True while more memory is used than allowed and something may be done about it.
     pub fn must_evict(&self) -> bool {
         let Limits { maxmemory, policy, .. } = self.limits;
-        maxmemory > 0 && policy != Policy::NoEviction && self.used_memory() > maxmemory
+        let candidates = match policy {
+            Policy::NoEviction => 0,
+            Policy::AllKeysLru | Policy::AllKeysRandom => self.table.len(),
+            Policy::VolatileLru | Policy::VolatileRandom | Policy::VolatileTtl => self.expiry.len(),
+        };
+        maxmemory > 0 && candidates > 0 && self.used_memory() > maxmemory
     }
 
     /// Evicts what a write needs to go ahead, with bounded work.
@@ -318,7 +323,7 @@ impl Engine {
         }
         let mut evictions = 0;
         while self.used_memory() > limit {
-            let urgent = self.used_memory() > limit + limit / OVERSHOOT;
+            let urgent = self.used_memory() > limit.saturating_add(limit / OVERSHOOT);
             if evictions >= EVICTIONS_PER_COMMAND && !urgent {
                 break;
             }

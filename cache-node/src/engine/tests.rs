@@ -196,6 +196,8 @@ fn without_volatile_keys_a_volatile_policy_gives_up() {
     let mut engine = engine(1, Policy::VolatileLru);
     engine.set(b"k", Text::Int(1), None, 0);
     assert_eq!((engine.make_room(0), engine.len()), (Room::Exhausted, 1));
+    // Nothing can be done, so nobody is to try again and again.
+    assert!(!engine.must_evict());
 }
 
 #[test]

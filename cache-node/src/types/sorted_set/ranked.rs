@@ -37,19 +37,13 @@ impl Item {
 /// A sorted set of any size.
 #[derive(Debug, Default)]
 pub(super) struct Ranked {
+    /// Without holes: the last member moves into the place of one that is removed.
     members: Vec<Member>,
-    free: Vec<u32>,
     index: HashTable<u32>,
     order: Sequence<Item>,
     hasher: foldhash::fast::RandomState,
     text_bytes: usize,
-    /// Grows when members change their places; part of every scan's cursor.
-    generation: u16,
 }
-
-/// Where the generation stands in a cursor: above the place. Together they take 48 bits, as cursors of the
-/// keyspace do.
-const GENERATION_SHIFT: u32 = 32;
 
 impl Ranked {
     pub(super) fn len(&self) -> usize {
@@ -59,7 +53,6 @@ impl Ranked {
     pub(super) fn heap_bytes(&self) -> usize {
         self.text_bytes
             + self.members.capacity() * size_of::<Member>()
-            + self.free.capacity() * size_of::<u32>()
             + self.index.allocation_size()
             + self.order.heap_bytes()
     }
@@ -107,28 +100,19 @@ impl Ranked {
         Members { items: self.order.range(ranks), members: &self.members }
     }
 
-    /// Visits members from `cursor` (0 at first) on, at least `want` of them unless the end comes first; returns
-    /// the next cursor, 0 at the end. Members keep their place for as long as they are there; when a compaction
-    /// moved them, the scan starts over, so nothing is missed.
+    /// Visits up to `want` members from `cursor` (0 at first) on; returns the next cursor, 0 at the end.
+    ///
+    /// The cursor is the number of places not visited yet, and they are visited from the last to the first. A
+    /// removal only ever moves a member to a lower place, so one that was not visited stays below the cursor:
+    /// nothing that is there throughout is missed.
     pub(super) fn scan<'a>(&'a self, cursor: u64, want: usize, mut visit: impl FnMut(&'a [u8], f64)) -> u64 {
-        let current = (cursor >> GENERATION_SHIFT) as u16 == self.generation;
-        let start = if current { cursor as u32 as usize } else { 0 };
-        let mut seen = 0;
-        for (place, member) in self.members.iter().enumerate().skip(start) {
-            if seen >= want {
-                return u64::from(self.generation) << GENERATION_SHIFT | place as u64;
-            }
-            // The hole of a removed member has an empty text, and so has the member that is the empty string.
-            if !member.text.is_empty() || self.is_empty_member(place) {
-                visit(&member.text, member.score);
-                seen += 1;
-            }
+        let all = self.members.len();
+        let left = if cursor == 0 { all } else { all.min(cursor as usize) };
+        let rest = left.saturating_sub(want);
+        for member in self.members[rest..left].iter().rev() {
+            visit(&member.text, member.score);
         }
-        0
-    }
-
-    fn is_empty_member(&self, place: usize) -> bool {
-        self.place_of(b"").is_some_and(|empty| empty as usize == place)
+        rest as u64
     }
 
     /// Frees up to `budget` members of a set that nobody will read again; true when nothing is left.
@@ -153,42 +137,50 @@ impl Ranked {
     }
 
     fn remove_rank(&mut self, rank: usize) {
-        let Some(item) = self.order.remove(rank) else { return };
-        let text = std::mem::take(&mut self.members[item.place as usize].text);
-        let hash = self.hash(&text);
-        if let Ok(entry) = self.index.find_entry(hash, |place| *place == item.place) {
+        let Some(Item { place, .. }) = self.order.remove(rank) else { return };
+        self.unindex(place);
+        let last = (self.members.len() - 1) as u32;
+        if place != last {
+            self.announce_move(last, place);
+        }
+        let removed = self.members.swap_remove(place as usize);
+        self.text_bytes -= heap_size(removed.text.len());
+        self.give_back();
+    }
+
+    fn unindex(&mut self, place: u32) {
+        let hash = self.hash(&self.members[place as usize].text);
+        if let Ok(entry) = self.index.find_entry(hash, |known| *known == place) {
             entry.remove();
         }
-        self.text_bytes -= heap_size(text.len());
-        self.free.push(item.place);
-        if self.free.len() > 2 * self.len() + COMPACT_SLACK {
-            self.compact();
+    }
+
+    /// Lets index and tree name the new place of a member that is about to move there.
+    fn announce_move(&mut self, from: u32, to: u32) {
+        let Member { text, score } = &self.members[from as usize];
+        let rank = self.rank_of(*score, text);
+        self.order.replace(rank, Item::new(*score, to));
+        let hash = hash_with(&self.hasher, text);
+        if let Some(place) = self.index.find_mut(hash, |known| *known == from) {
+            *place = to;
+        }
+    }
+
+    /// Returns memory once three quarters of it are unused.
+    fn give_back(&mut self) {
+        let len = self.members.len();
+        if self.members.capacity() > 4 * len + SLACK {
+            self.members.shrink_to(2 * len);
+            let Self { index, members, hasher, .. } = self;
+            index.shrink_to(2 * len, |place| hash_with(hasher, &members[*place as usize].text));
         }
     }
 
     fn store(&mut self, member: &[u8], score: f64) -> u32 {
         self.text_bytes += heap_size(member.len());
-        let member = Member { text: member.into(), score };
-        if let Some(place) = self.free.pop() {
-            self.members[place as usize] = member;
-            return place;
-        }
-        self.members.push(member);
+        self.members.push(Member { text: member.into(), score });
         // A member costs over 60 bytes: four billion of them do not fit into a node.
         (self.members.len() - 1) as u32
-    }
-
-    /// Rebuilds slab, index and tree without the holes; its cost is paid for by the removals that made them.
-    fn compact(&mut self) {
-        let generation = self.generation.wrapping_add(1);
-        let mut compact = Self { hasher: self.hasher.clone(), generation, ..Self::default() };
-        compact.members.reserve_exact(self.len());
-        for rank in 0..self.len() {
-            let Some(item) = self.order.get(rank) else { break };
-            let text = std::mem::take(&mut self.members[item.place as usize].text);
-            compact.insert(&text, item.score());
-        }
-        *self = compact;
     }
 
     fn rank_of(&self, score: f64, member: &[u8]) -> usize {
@@ -205,8 +197,8 @@ impl Ranked {
     }
 }
 
-/// Holes are not worth a rebuild while they cost less than a few pages.
-const COMPACT_SLACK: usize = 256;
+/// Unused members that are not worth a reallocation: a few pages.
+const SLACK: usize = 256;
 
 fn hash_with(hasher: &foldhash::fast::RandomState, member: &[u8]) -> u64 {
     let mut hasher = hasher.build_hasher();

@@ -84,12 +84,6 @@ impl<T: Copy> Sequence<T> {
         }
     }
 
-    /// The item at `rank`, if there is one.
-    pub(super) fn get(&self, rank: usize) -> Option<T> {
-        let (leaf, at) = self.leaf_of(rank)?;
-        leaf.get(at).copied()
-    }
-
     /// Inserts `item` so that it gets `rank`, which may be at most `len`.
     pub(super) fn insert(&mut self, rank: usize, item: T) {
         debug_assert!(rank <= self.len);
@@ -122,6 +116,12 @@ impl<T: Copy> Sequence<T> {
             };
         }
         item
+    }
+
+    /// Puts another item at `rank`, which must exist.
+    pub(super) fn replace(&mut self, rank: usize, item: T) {
+        debug_assert!(rank < self.len);
+        self.root.replace(rank, item);
     }
 
     /// The items at the ranks of `range` (cut to what exists), from either end.
@@ -232,6 +232,17 @@ impl<T: Copy> Node<T> {
                 }
                 tidy(children, at, census);
                 item
+            }
+        }
+    }
+
+    fn replace(&mut self, mut rank: usize, item: T) {
+        match self {
+            Self::Leaf(items) => items[rank] = item,
+            Self::Inner(children) => {
+                let at = find_child(children, &mut rank);
+                children[at].node.replace(rank, item);
+                children[at].refresh_last();
             }
         }
     }
@@ -349,78 +360,4 @@ impl<T: Copy> DoubleEndedIterator for Items<'_, T> {
 impl<T: Copy> ExactSizeIterator for Items<'_, T> {}
 
 #[cfg(test)]
-mod tests {
-    use super::Sequence;
-    use proptest::prelude::*;
-
-    fn filled(n: u32) -> Sequence<u32> {
-        let mut sequence = Sequence::default();
-        for i in 0..n {
-            sequence.insert(i as usize, i);
-        }
-        sequence
-    }
-
-    /// Counts the nodes the slow way.
-    fn count<T>(node: &super::Node<T>) -> (usize, usize) {
-        match node {
-            super::Node::Leaf(_) => (1, 0),
-            super::Node::Inner(children) => children
-                .iter()
-                .map(|child| count(&child.node))
-                .fold((0, 1), |(l, i), (leaves, inners)| (l + leaves, i + inners)),
-        }
-    }
-
-    #[test]
-    fn ranks_are_found_by_predicate() {
-        let sequence = filled(10_000);
-        for wanted in [0, 1, 63, 64, 65, 2_048, 9_999, 10_000] {
-            assert_eq!(sequence.rank_where(|item| *item < wanted), wanted as usize);
-        }
-        assert_eq!(sequence.get(9_999), Some(9_999));
-        assert_eq!(sequence.get(10_000), None);
-    }
-
-    #[test]
-    fn emptied_sequence_is_one_leaf_again() {
-        let mut sequence = filled(5_000);
-        while sequence.len > 0 {
-            sequence.remove(sequence.len / 2);
-        }
-        assert_eq!(sequence.remove(0), None);
-        assert_eq!((sequence.census.leaves, sequence.census.inners), (1, 0));
-        sequence.insert(0, 7);
-        assert_eq!(sequence.get(0), Some(7));
-    }
-
-    proptest! {
-        #[test]
-        fn behaves_like_a_vec(
-            start in 0u32..3_000,
-            steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..600),
-            (a, b) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
-        ) {
-            let mut sequence = filled(start);
-            let mut model: Vec<u32> = (0..start).collect();
-            for (n, (insert, at)) in steps.into_iter().enumerate() {
-                let rank = at.index(model.len() + 1);
-                if insert {
-                    sequence.insert(rank, n as u32);
-                    model.insert(rank, n as u32);
-                } else {
-                    let expected = (rank < model.len()).then(|| model.remove(rank));
-                    prop_assert_eq!(sequence.remove(rank), expected);
-                }
-            }
-            prop_assert_eq!(sequence.len, model.len());
-            prop_assert_eq!(count(&sequence.root), (sequence.census.leaves, sequence.census.inners));
-            let (a, b) = (a.index(model.len() + 1), b.index(model.len() + 1));
-            let range = a.min(b)..a.max(b);
-            prop_assert_eq!(sequence.range(range.clone()).collect::<Vec<_>>(), &model[range.clone()]);
-            let mut backwards = model[range.clone()].to_vec();
-            backwards.reverse();
-            prop_assert_eq!(sequence.range(range).rev().collect::<Vec<_>>(), backwards);
-        }
-    }
-}
+mod tests;

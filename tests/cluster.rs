@@ -109,6 +109,14 @@ impl Cluster {
         }
     }
 
+    /// Waits until the proxy at this index has its view on disk.
+    pub(crate) fn until_proxy_keeps_its_view(&self, index: usize) {
+        let file = self.setup.files.path().join(&self.proxies[index].id).join("view.json");
+        eventually("the proxy keeps its view", || {
+            if file.exists() { Ok(()) } else { Err(format!("there is no {}", file.display())) }
+        });
+    }
+
     /// Waits until the node at this index holds keys.
     pub(crate) fn until_node_has_keys(&self, index: usize) {
         eventually(&format!("node {index} has keys"), || match self.node_client(index).ask("DBSIZE") {
@@ -132,6 +140,12 @@ impl Cluster {
     /// Starts a killed node again, empty, at its old address.
     pub(crate) fn restart_node(&mut self, index: usize) {
         self.nodes[index].restart(&self.setup);
+    }
+
+    /// Starts a killed proxy again at its old address, with the view it had kept.
+    pub(crate) fn restart_proxy(&mut self, index: usize) {
+        self.proxies[index].restart(&self.setup);
+        self.until_every_proxy_serves();
     }
 
     /// Starts the killed health service again, with what it had saved, at its old address.
@@ -158,7 +172,7 @@ impl Member {
 
 /// A node without a cluster, and its address.
 pub(crate) fn lone_node() -> (Process, String) {
-    let mut node = Process::spawn("node", fastcache(&["cache-node", "--port", "0"]));
+    let node = Process::spawn("node", fastcache(&["cache-node", "--port", "0"]));
     let address = node.address();
     (node, address)
 }
@@ -190,7 +204,21 @@ fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
     command
 }
 
+/// A request waits for the new view, not for an error: on a busy machine that takes longer than the second that
+/// is the default.
 fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
     let health = format!("http://{}", setup.health);
-    fastcache(&["cache-proxy", "--port", port, "--proxy-id", id, "--health-service", &health])
+    let mut command = fastcache(&[
+        "cache-proxy",
+        "--port",
+        port,
+        "--proxy-id",
+        id,
+        "--health-service",
+        &health,
+        "--state-dir",
+        id,
+    ]);
+    command.env("HOLD_TIMEOUT", "20s").current_dir(setup.files.path());
+    command
 }

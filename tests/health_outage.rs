@@ -44,3 +44,16 @@ fn an_outage_of_the_health_service_and_its_restart_lose_nothing_that_it_had_deci
     cluster.until_nodes_are("HEALTHY", |_| true);
     assert!(cluster.epoch() > before);
 }
+
+#[test]
+fn a_proxy_that_restarts_without_the_health_service_serves_by_the_view_it_had_kept() {
+    let mut cluster = Cluster::start(3, 1);
+    assert_eq!(cluster.client(0).ask("MSET a 1 b 2 c 3"), "+OK\r\n");
+    cluster.until_proxy_keeps_its_view(0);
+    cluster.health.process.kill();
+    cluster.proxies[0].process.kill();
+    cluster.restart_proxy(0);
+    assert_eq!(cluster.client(0).ask("MGET a b c"), "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n");
+    cluster.restart_health();
+    cluster.until_proxies_route_by(cluster.epoch());
+}

@@ -142,11 +142,7 @@ impl Session {
         while !shared.stopping.load(Ordering::Relaxed) {
             let key = self.random.below(KEYS);
             let started = Instant::now();
-            if self.random.one_in(3) {
-                self.write(&mut client, key)?
-            } else {
-                self.read(&mut client, key)?
-            }
+            if self.random.one_in(3) { self.write(&mut client, key) } else { self.read(&mut client, key) }?;
             self.report.slowest = self.report.slowest.max(started.elapsed());
             self.report.answers += 1;
             shared.answered.fetch_add(1, Ordering::Relaxed);

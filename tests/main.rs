@@ -4,9 +4,13 @@
 //! other modules are the tests, one per thing that must hold.
 
 mod binaries;
+mod chaos;
 mod client;
+mod client_libraries;
 mod cluster;
+mod data;
 mod differential;
+mod entry;
 mod eventually;
 mod failover;
 mod health_outage;
@@ -15,5 +19,9 @@ mod load;
 mod malformed;
 mod ports;
 mod process;
+mod process_lifecycle;
 mod random;
 mod redis_server;
+mod seed;
+mod up;
+mod up_lifecycle;

@@ -6,22 +6,25 @@
 
 use std::net::TcpListener;
 use std::process;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Below are the well-known ports of databases and brokers, above are the kernel's.
 const RANGE: std::ops::Range<u16> = 12_000..32_000;
 
-static NEXT: AtomicU16 = AtomicU16::new(0);
+static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// The first of `count` ports in a row on which nobody listens.
 pub(crate) fn free_ports(count: u16) -> u16 {
-    let size = RANGE.end - RANGE.start - count;
-    // Process ids of two runs at the same time differ, and by less than the range is long.
-    let start = (process::id() % u32::from(size)) as u16;
-    for _ in 0..size / count {
-        let offset = NEXT.fetch_add(count, Ordering::Relaxed);
-        let first = RANGE.start + (start.wrapping_add(offset)) % size;
-        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+    // Runs at the same time have process ids that are close together: spread them over the range.
+    let start = process::id().wrapping_mul(97);
+    let size = u32::from(RANGE.end - RANGE.start);
+    for _ in 0..size {
+        let offset = NEXT.fetch_add(count.into(), Ordering::Relaxed);
+        let first = RANGE.start + (start.wrapping_add(offset) % size) as u16;
+        let ports = first..first + count;
+        if ports.end <= RANGE.end
+            && ports.into_iter().all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+        {
             return first;
         }
     }

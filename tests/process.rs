@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,6 +19,7 @@ const KEPT_LINES: usize = 400;
 pub(crate) struct Process {
     name: String,
     child: Child,
+    readers: [JoinHandle<()>; 2],
     log: Arc<Mutex<VecDeque<String>>>,
 }
 
@@ -27,23 +28,24 @@ impl Process {
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("{name} ({command:?}): {error}"));
         let log = Arc::default();
-        keep_lines(child.stdout.take().expect("stdout is piped"), &log);
-        keep_lines(child.stderr.take().expect("stderr is piped"), &log);
-        Self { name: name.to_owned(), child, log }
+        let readers = [
+            keep_lines(child.stdout.take().expect("stdout is piped"), &log),
+            keep_lines(child.stderr.take().expect("stderr is piped"), &log),
+        ];
+        Self { name: name.to_owned(), child, readers, log }
     }
 
     /// Waits for a line that contains `text`; gives what follows it on that line.
-    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for_line(&self, text: &str) -> String {
         let what = format!("{} prints {text:?}", self.name);
         eventually(&what, || {
-            if let Some(rest) = self.find_line(text) {
-                return Ok(rest);
+            // In this order: what it printed last may still be on its way when it has ended.
+            let has_ended = self.readers.iter().all(JoinHandle::is_finished);
+            match self.find_line(text) {
+                Some(rest) => Ok(rest),
+                None if has_ended => panic!("{} ended before it printed {text:?}", self.name),
+                None => Err("not yet".to_owned()),
             }
-            if let Some(status) = self.child.try_wait().expect("a child of this process") {
-                // What it printed last may still be on its way through the pipe.
-                panic!("{} ended with {status} before it printed {text:?}", self.name);
-            }
-            Err("not yet".to_owned())
         })
     }
 
@@ -53,7 +55,7 @@ impl Process {
     }
 
     /// The address after `listening on`, which every process prints when it is ready.
-    pub(crate) fn address(&mut self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.wait_for_line("listening on ").trim().to_owned()
     }
 
@@ -106,7 +108,7 @@ impl Drop for Process {
 }
 
 /// Reads in a thread of its own, so that a process never waits for its reader.
-fn keep_lines(stream: impl Read + Send + 'static, log: &Arc<Mutex<VecDeque<String>>>) {
+fn keep_lines(stream: impl Read + Send + 'static, log: &Arc<Mutex<VecDeque<String>>>) -> JoinHandle<()> {
     let log = Arc::clone(log);
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -117,5 +119,5 @@ fn keep_lines(stream: impl Read + Send + 'static, log: &Arc<Mutex<VecDeque<Strin
             }
             log.push_back(line);
         }
-    });
+    })
 }

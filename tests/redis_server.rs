@@ -23,7 +23,7 @@ impl RedisServer {
         );
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"]).current_dir(files.path());
-        let mut process = Process::spawn("redis-server", command);
+        let process = Process::spawn("redis-server", command);
         process.wait_for_line("eady to accept connections");
         Self { _process: process, files }
     }

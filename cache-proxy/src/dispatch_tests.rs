@@ -432,6 +432,7 @@ fn a_client_with_many_open_requests_is_read_no_further() {
 fn a_password_is_asked_for_before_anything_else() {
     let mut bench = Bench::with_flags(1, &["--requirepass", "secret"]);
     let client = bench.client();
+    bench.send(client, "PING");
     bench.send(client, "GET k");
     bench.send(client, "AUTH wrong");
     bench.send(client, "AUTH secret");
@@ -439,6 +440,7 @@ fn a_password_is_asked_for_before_anything_else() {
     assert_eq!(bench.sent("n1"), ["GET k"]);
     bench.answer("n1", "$-1\r\n");
     let expected = [
+        "+PONG\r\n",
         "-NOAUTH Authentication required.\r\n",
         "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
         "+OK\r\n",

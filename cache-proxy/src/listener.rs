@@ -25,18 +25,23 @@ pub struct Listeners {
 impl Listeners {
     /// Binds all of a proxy's ports.
     ///
-    /// With one worker the port is bound for itself, so a second proxy on it is refused. Several workers
-    /// share it by `SO_REUSEPORT`, as proxies share the entry port.
+    /// The port is bound for this proxy alone, so a second proxy on it is refused: `SO_REUSEPORT`, by which
+    /// several workers share it, would let the second one in and take half of the clients. Only the entry
+    /// port is meant to be shared with other proxies.
     ///
     /// # Errors
     /// When an address does not resolve or a port is taken.
     pub fn bind(config: &Config) -> anyhow::Result<Self> {
-        let shared = config.workers > 1;
-        let first = bind(&config.host, config.port, shared)?;
-        let address = first.local_addr()?;
-        let mut of_worker = vec![vec![first]];
-        for _ in 1..config.workers {
-            of_worker.push(vec![bind(&config.host, address.port(), true)?]);
+        let alone = bind(&config.host, config.port, false)?;
+        let address = alone.local_addr()?;
+        let mut of_worker = Vec::new();
+        if config.workers == 1 {
+            of_worker.push(vec![alone]);
+        } else {
+            drop(alone);
+            for _ in 0..config.workers {
+                of_worker.push(vec![bind(&config.host, address.port(), true)?]);
+            }
         }
         if let Some(entry) = config.entry_port {
             for listeners in &mut of_worker {

@@ -364,8 +364,13 @@ async fn a_taken_port_is_refused_and_a_shared_entry_port_is_not() {
     let config = |flags: &[&str]| Config::from_settings(&PROGRAM.from_flags(flags).unwrap()).unwrap();
     let first = Listeners::bind(&config(&["--port", "0"])).unwrap();
     let port = first.address().port().to_string();
-    let error = Listeners::bind(&config(&["--port", &port])).unwrap_err();
-    assert!(format!("{error:#}").contains(&format!("cannot listen on 127.0.0.1:{port}")), "{error:#}");
+    for workers in ["1", "2"] {
+        let error = Listeners::bind(&config(&["--port", &port, "--workers", workers])).unwrap_err();
+        assert!(format!("{error:#}").contains(&format!("cannot listen on 127.0.0.1:{port}")), "{error:#}");
+    }
+    let several = Listeners::bind(&config(&["--port", "0", "--workers", "2"])).unwrap();
+    let port = several.address().port().to_string();
+    Listeners::bind(&config(&["--port", &port, "--workers", "2"])).unwrap_err();
 
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port().to_string();
     let shared = Listeners::bind(&config(&["--port", "0", "--entry-port", &free])).unwrap();

@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::cluster::{Cluster, lone_node};
 use crate::random::Random;
 use crate::redis_server::RedisServer;
+use crate::seed::seed_or;
 use compare::{Verdict, judge};
 use requests::{Requests, printed};
 
@@ -52,6 +53,7 @@ fn compare_with_redis(seed: u64, mut ours: Client, protocol: &str) {
     for client in [&mut ours, &mut theirs] {
         assert!(client.ask(&format!("HELLO {protocol}")).starts_with(['%', '*']), "HELLO {protocol}");
     }
+    let seed = seed_or(seed);
     let mut random = Random::new(seed);
     let requests = Requests::new();
     let (mut count, mut differences) = (0, Vec::new());
@@ -59,8 +61,11 @@ fn compare_with_redis(seed: u64, mut ours: Client, protocol: &str) {
         let pipeline: Vec<_> =
             (0..=random.below(LONGEST_PIPELINE)).map(|_| requests.next(&mut random)).collect();
         count += pipeline.len();
-        if let Some(difference) = first_difference(&pipeline, &mut ours, &mut theirs) {
-            differences.extend(difference);
+        let outcome = compare_pipeline(&pipeline, &mut ours, &mut theirs, &mut random);
+        if let Outcome::Different(line) = &outcome {
+            differences.push(line.clone());
+        }
+        if outcome != Outcome::Equal {
             for client in [&mut ours, &mut theirs] {
                 assert_eq!(client.ask("FLUSHALL"), "+OK\r\n");
             }
@@ -69,37 +74,55 @@ fn compare_with_redis(seed: u64, mut ours: Client, protocol: &str) {
     assert!(differences.is_empty(), "{}", report(seed, count, &differences));
 }
 
-/// `None` when all replies are equal; otherwise a line about the first that is not, unless it is excused.
-/// What follows it in the pipeline may differ because of it, and is not looked at.
-fn first_difference(
-    pipeline: &[Vec<Vec<u8>>],
+type Request = Vec<Vec<u8>>;
+
+/// What comparing the replies to a pipeline says.
+#[derive(PartialEq)]
+enum Outcome {
+    Equal,
+    Excused,
+    /// The request and both replies.
+    Different(String),
+}
+
+/// Looks at the replies up to the first that is not equal: what follows may differ because of it.
+fn compare_pipeline(
+    pipeline: &[Request],
     ours: &mut Client,
     theirs: &mut Client,
-) -> Option<Option<String>> {
+    random: &mut Random,
+) -> Outcome {
+    let mut bytes = Vec::new();
+    for request in pipeline {
+        resp::encode_request(&mut bytes, request.iter().map(Vec::as_slice));
+    }
+    theirs.send_raw(&bytes).expect("the connection holds");
+    // Cut anywhere: a request must mean the same in however many pieces it comes.
+    let (first, second) = bytes.split_at(random.below(bytes.len()));
+    for piece in [first, second] {
+        ours.send_raw(piece).expect("the connection holds");
+    }
     let ours = replies(pipeline, ours);
     let theirs = replies(pipeline, theirs);
     for (request, (ours, theirs)) in pipeline.iter().zip(ours.iter().zip(&theirs)) {
         match judge(request, ours, theirs) {
             Verdict::Equal => {}
-            Verdict::Excused => return Some(None),
+            Verdict::Excused => return Outcome::Excused,
             Verdict::Different => {
                 let (ours, theirs) = (ours.escape_ascii(), theirs.escape_ascii());
-                return Some(Some(format!("{}\n    redis {theirs}\n    ours  {ours}", printed(request))));
+                return Outcome::Different(format!(
+                    "{}\n    redis {theirs}\n    ours  {ours}",
+                    printed(request)
+                ));
             }
         }
     }
-    None
+    Outcome::Equal
 }
 
-fn replies(pipeline: &[Vec<Vec<u8>>], client: &mut Client) -> Vec<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for request in pipeline {
-        resp::encode_request(&mut bytes, request.iter().map(Vec::as_slice));
-    }
-    client.send_raw(&bytes).expect("the connection holds");
-    let reply = |request: &Vec<Vec<u8>>| {
-        client.receive().unwrap_or_else(|error| panic!("{}: {error}", printed(request)))
-    };
+fn replies(pipeline: &[Request], client: &mut Client) -> Vec<Vec<u8>> {
+    let reply =
+        |request: &Request| client.receive().unwrap_or_else(|error| panic!("{}: {error}", printed(request)));
     pipeline.iter().map(reply).collect()
 }
 

@@ -212,7 +212,7 @@ fn command_lists_what_is_served() {
     let (_node, mut client) = start();
     let count: usize = client.say("COMMAND COUNT").trim_start_matches(':').trim_end().parse().unwrap();
     let list = bulks(&client.say("COMMAND LIST"));
-    assert_eq!(list.len(), count);
+    assert_eq!(list.iter().filter(|name| !name.contains('|')).count(), count);
     assert!(list.contains(&"zadd".to_owned()) && !list.contains(&"lpush".to_owned()));
     assert!(client.say("COMMAND").starts_with(&format!("*{count}\r\n")));
     assert!(client.say("COMMAND DOCS").starts_with(&format!("*{}\r\n", count * 2)));

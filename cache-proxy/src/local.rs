@@ -8,7 +8,7 @@ use commands::Command;
 use resp::{Encoder, Protocol, Request};
 
 use crate::dispatch::{Dispatcher, NO_VIEW};
-use crate::plan::Refusal;
+use crate::plan::{self, Refusal};
 use crate::target::ClientId;
 use crate::{info, local_client};
 
@@ -42,7 +42,7 @@ pub(crate) fn answer(
         "client" => with_subcommand(command, request, &mut to, |name, to| {
             local_client::answer(worker, id, name, request, to);
         }),
-        "command" => commands::introspect::answer(request, &mut to),
+        "command" => commands::Catalogue::new(&plan::is_served).answer(request, &mut to),
         "info" => to.verbatim("txt", info::text(worker, request).as_bytes()),
         "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),

@@ -113,7 +113,8 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
     for command in commands::all() {
         handling[command.id.index()] = of_command(command);
         for subcommand in command.subcommands {
-            handling[subcommand.id.index()] = of_class(subcommand);
+            let local = LOCAL.contains(&command.name);
+            handling[subcommand.id.index()] = if local { Handling::Local } else { of_class(subcommand) };
         }
     }
     handling
@@ -226,6 +227,11 @@ fn by_subcommand(command: &'static Command, request: &Request<'_>) -> Plan {
         return Plan::Refuse(Refusal::arity(subcommand));
     }
     planned(subcommand, HANDLING[subcommand.id.index()], request)
+}
+
+/// Whether the proxy serves the command at all, for `COMMAND` to tell.
+pub(crate) fn is_served(command: &Command) -> bool {
+    !matches!(HANDLING[command.id.index()], Handling::Refuse(_) | Handling::BySubcommand)
 }
 
 /// The error reply for a command that no Redis knows, in Redis' words.

@@ -2,12 +2,12 @@
 
 use super::Family;
 use super::argument::printable;
-use super::pattern;
 use crate::engine::Policy;
 use crate::execute::Context;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::number::parse_integer;
+use commands::glob_matches;
 use resp::Request;
 
 pub(super) const FAMILY: Family =
@@ -131,7 +131,7 @@ fn set_max_bulk_len(node: &mut Node, value: &str) -> Result<(), String> {
 
 fn get(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let wanted = |name: &str| {
-        request.args().skip(2).any(|glob| pattern::matches(&glob.to_ascii_lowercase(), name.as_bytes()))
+        request.args().skip(2).any(|glob| glob_matches(&glob.to_ascii_lowercase(), name.as_bytes()))
     };
     let found: Vec<_> = PARAMETERS.iter().filter(|parameter| wanted(parameter.name)).collect();
     ctx.reply.map(found.len());

@@ -13,7 +13,6 @@ mod expire;
 mod info;
 mod key;
 mod long_double;
-mod pattern;
 mod scan;
 mod server;
 mod set;

@@ -2,10 +2,10 @@
 
 use super::Family;
 use super::argument::{integer, is};
-use super::pattern;
 use crate::engine::{Entry, Value};
 use crate::execute::Context;
 use crate::failure::Failure;
+use commands::glob_matches;
 use resp::Request;
 
 pub(super) const FAMILY: Family = &[("scan", scan), ("zscan", zscan), ("keys", keys), ("dbsize", dbsize)];
@@ -44,7 +44,7 @@ impl<'a> Options<'a> {
     }
 
     fn wants(&self, name: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| pattern::matches(pattern, name))
+        self.pattern.is_none_or(|pattern| glob_matches(pattern, name))
     }
 
     fn wants_entry(&self, entry: &Entry) -> bool {
@@ -127,7 +127,7 @@ fn keys(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let all = wanted == b"*";
     let mut found = Vec::new();
     ctx.node.engine.scan(0, usize::MAX, ctx.now, |entry| {
-        if all || pattern::matches(wanted, entry.key()) {
+        if all || glob_matches(wanted, entry.key()) {
             found.push(entry.key().to_vec());
         }
     });

@@ -1,4 +1,5 @@
-//! The replies of `COMMAND`: what a server says about its commands. Node and proxy give the same ones.
+//! The replies of `COMMAND`: what a server says about the commands it serves. Node and proxy give the same
+//! ones; each says which commands it serves.
 //!
 //! What the table does not hold is left out of the replies, as servers of older versions leave it out: key
 //! specifications and tips are empty, `DOCS` has no arguments and histories. The clients that read `COMMAND`
@@ -6,65 +7,144 @@
 
 use resp::{Encoder, Request};
 
-use crate::{COUNT, Command, KeyError, all, lookup};
+use crate::{Command, KeyError, all, glob_matches, lookup};
 
-/// Answers a `COMMAND …` request whose arity has been checked.
-pub fn answer(request: &Request<'_>, to: &mut Encoder<'_>) {
-    let Some(given) = request.get(1) else { return infos(all().iter().map(Some), to) };
-    let subcommand = lookup(b"command").and_then(|command| command.subcommand(given));
-    let Some(subcommand) = subcommand else {
-        let given = String::from_utf8_lossy(given);
-        return to.error(&format!("ERR unknown subcommand '{given}'. Try COMMAND HELP."));
-    };
-    if !subcommand.arity_fits(request.len()) {
-        return to.error(&format!("ERR wrong number of arguments for '{}' command", subcommand.name));
-    }
-    match subcommand.short_name() {
-        "count" => to.integer(i64::try_from(COUNT).unwrap_or(i64::MAX)),
-        "info" if request.len() == 2 => infos(all().iter().map(Some), to),
-        "info" => infos(request.args().skip(2).map(named), to),
-        "docs" if request.len() == 2 => docs(all().iter(), to),
-        "docs" => docs(request.args().skip(2).filter_map(named), to),
-        "list" => list(request, to),
-        "getkeys" => get_keys(request, to),
-        _ => to.error(&format!("ERR '{}' is not supported", subcommand.name)),
+/// Elements of one entry of `COMMAND`, as of Redis 7.
+const ENTRY_LEN: usize = 10;
+
+/// The commands a server serves, as far as `COMMAND` tells of them.
+#[derive(Clone, Copy)]
+pub struct Catalogue<'a> {
+    served: &'a dyn Fn(&Command) -> bool,
+}
+
+impl std::fmt::Debug for Catalogue<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalogue").finish_non_exhaustive()
     }
 }
 
-/// A command by the name a client gives: `get`, or `client|list`.
-fn named(name: &[u8]) -> Option<&'static Command> {
-    match name.iter().position(|byte| *byte == b'|') {
-        Some(bar) => lookup(&name[..bar])?.subcommand(&name[bar + 1..]),
-        None => lookup(name),
+impl<'a> Catalogue<'a> {
+    /// A catalogue of the commands and subcommands for which `served` holds.
+    pub fn new(served: &'a dyn Fn(&Command) -> bool) -> Self {
+        Self { served }
     }
-}
 
-fn infos<'a>(commands: impl ExactSizeIterator<Item = Option<&'a Command>>, to: &mut Encoder<'_>) {
-    to.array(commands.len());
-    for command in commands {
-        match command {
-            Some(command) => info(command, to),
-            None => to.null_array(),
+    /// Answers a `COMMAND …` request.
+    pub fn answer(&self, request: &Request<'_>, to: &mut Encoder<'_>) {
+        let Some(given) = request.get(1) else { return self.infos(self.commands().map(Some), to) };
+        let subcommand = lookup(b"command").and_then(|command| command.subcommand(given));
+        let Some(subcommand) = subcommand else {
+            let given = String::from_utf8_lossy(given);
+            return to.error(&format!("ERR unknown subcommand '{given}'. Try COMMAND HELP."));
+        };
+        if !subcommand.arity_fits(request.len()) {
+            return to.error(&format!("ERR wrong number of arguments for '{}' command", subcommand.name));
+        }
+        let asked = request.args().skip(2);
+        match subcommand.short_name() {
+            // There are some hundred commands.
+            "count" => to.integer(self.commands().count() as i64),
+            "info" if asked.len() == 0 => self.infos(self.commands().map(Some), to),
+            "info" => self.infos(asked.map(|name| self.named(name)), to),
+            "docs" if asked.len() == 0 => self.docs(self.commands(), to),
+            "docs" => self.docs(asked.filter_map(|name| self.named(name)), to),
+            "list" => self.list(request, to),
+            "getkeys" => get_keys(request, to),
+            "help" => help(to),
+            _ => to.error(&format!("ERR '{}' is not supported", subcommand.name)),
         }
     }
-}
 
-fn info(command: &Command, to: &mut Encoder<'_>) {
-    let (first, last, step) = command.keys.legacy_range();
-    to.array(10);
-    to.bulk(command.name.as_bytes());
-    to.integer(command.arity.into());
-    statuses(command.flags.names(), to);
-    [first, last, step].into_iter().for_each(|position| to.integer(position));
-    statuses(command.categories.names(), to);
-    // Tips and key specifications.
-    to.set(0);
-    to.set(0);
-    if command.subcommands.is_empty() {
-        return to.set(0);
+    fn commands(&self) -> impl Iterator<Item = &'static Command> + Clone + use<'a> {
+        let served = self.served;
+        all().iter().filter(move |command| served(command) || command.subcommands.iter().any(served))
     }
-    to.array(command.subcommands.len());
-    command.subcommands.iter().for_each(|subcommand| info(subcommand, to));
+
+    fn subcommands(
+        &self,
+        command: &'static Command,
+    ) -> impl Iterator<Item = &'static Command> + Clone + use<'a> {
+        let served = self.served;
+        command.subcommands.iter().filter(move |subcommand| served(subcommand))
+    }
+
+    /// A command by the name a client gives: `get`, or `client|list`.
+    fn named(&self, name: &[u8]) -> Option<&'static Command> {
+        match name.iter().position(|byte| *byte == b'|') {
+            None => lookup(name).filter(|command| self.commands().any(|known| known.id == command.id)),
+            Some(bar) => {
+                let subcommand = lookup(&name[..bar])?.subcommand(&name[bar + 1..])?;
+                (self.served)(subcommand).then_some(subcommand)
+            }
+        }
+    }
+
+    fn infos(&self, commands: impl Iterator<Item = Option<&'static Command>> + Clone, to: &mut Encoder<'_>) {
+        to.array(commands.clone().count());
+        for command in commands {
+            match command {
+                Some(command) => self.info(command, to),
+                None => to.null_array(),
+            }
+        }
+    }
+
+    fn info(&self, command: &'static Command, to: &mut Encoder<'_>) {
+        let (first, last, step) = command.keys.legacy_range();
+        to.array(ENTRY_LEN);
+        to.bulk(command.name.as_bytes());
+        to.integer(command.arity.into());
+        statuses(command.flags.names(), to);
+        [first, last, step].into_iter().for_each(|position| to.integer(position));
+        statuses(command.categories.names(), to);
+        // Tips and key specifications.
+        to.set(0);
+        to.set(0);
+        match self.subcommands(command).count() {
+            0 => to.set(0),
+            count => to.array(count),
+        }
+        self.subcommands(command).for_each(|subcommand| self.info(subcommand, to));
+    }
+
+    fn docs(&self, commands: impl Iterator<Item = &'static Command> + Clone, to: &mut Encoder<'_>) {
+        to.map(commands.clone().count());
+        commands.for_each(|command| self.doc(command, to));
+    }
+
+    fn doc(&self, command: &'static Command, to: &mut Encoder<'_>) {
+        let nested = self.subcommands(command).count();
+        to.bulk(command.name.as_bytes());
+        to.map(if nested == 0 { 3 } else { 4 });
+        let fields =
+            [("summary", command.summary), ("since", command.since), ("group", command.group.name())];
+        for (field, value) in fields {
+            to.bulk(field.as_bytes());
+            to.bulk(value.as_bytes());
+        }
+        if nested > 0 {
+            to.bulk(b"subcommands");
+            to.map(nested);
+            self.subcommands(command).for_each(|subcommand| self.doc(subcommand, to));
+        }
+    }
+
+    fn list(&self, request: &Request<'_>, to: &mut Encoder<'_>) {
+        let wanted: Filter = match (request.len(), request.get(3), request.get(4)) {
+            (2, ..) => Box::new(|_| true),
+            (5, Some(kind), Some(value)) if is(request.arg(2), "FILTERBY") => match filter(kind, value) {
+                Some(filter) => filter,
+                None => return to.error("ERR syntax error"),
+            },
+            _ => return to.error("ERR syntax error"),
+        };
+        let each =
+            self.commands().flat_map(|command| std::iter::once(command).chain(self.subcommands(command)));
+        let names: Vec<_> = each.filter(|command| wanted(command)).map(|command| command.name).collect();
+        to.array(names.len());
+        names.iter().for_each(|name| to.bulk(name.as_bytes()));
+    }
 }
 
 fn statuses(names: impl Iterator<Item = &'static str> + Clone, to: &mut Encoder<'_>) {
@@ -72,49 +152,21 @@ fn statuses(names: impl Iterator<Item = &'static str> + Clone, to: &mut Encoder<
     names.for_each(|name| to.simple(name));
 }
 
-fn docs(commands: impl Iterator<Item = &'static Command> + Clone, to: &mut Encoder<'_>) {
-    to.map(commands.clone().count());
-    commands.for_each(|command| doc(command, to));
-}
+/// Which commands a `COMMAND LIST` names.
+type Filter = Box<dyn Fn(&Command) -> bool>;
 
-fn doc(command: &Command, to: &mut Encoder<'_>) {
-    to.bulk(command.name.as_bytes());
-    to.map(if command.subcommands.is_empty() { 3 } else { 4 });
-    for (field, value) in
-        [("summary", command.summary), ("since", command.since), ("group", command.group.name())]
-    {
-        to.bulk(field.as_bytes());
-        to.bulk(value.as_bytes());
-    }
-    if !command.subcommands.is_empty() {
-        to.bulk(b"subcommands");
-        to.map(command.subcommands.len());
-        command.subcommands.iter().for_each(|subcommand| doc(subcommand, to));
-    }
-}
-
-fn list(request: &Request<'_>, to: &mut Encoder<'_>) {
-    let wanted: Vec<&Command> = match (request.len(), request.get(3), request.get(4)) {
-        (2, ..) => all().iter().collect(),
-        (5, Some(filter), Some(value)) if is(request.arg(2), "FILTERBY") => match filtered(filter, value) {
-            Some(wanted) => wanted,
-            None => return to.error("ERR syntax error"),
-        },
-        _ => return to.error("ERR syntax error"),
-    };
-    to.array(wanted.len());
-    wanted.iter().for_each(|command| to.bulk(command.name.as_bytes()));
-}
-
-fn filtered(filter: &[u8], value: &[u8]) -> Option<Vec<&'static Command>> {
-    let of_category = |command: &&Command| command.categories.names().any(|name| is(value, &name[1..]));
-    if is(filter, "MODULE") {
-        Some(Vec::new())
-    } else if is(filter, "ACLCAT") {
-        Some(all().iter().filter(of_category).collect())
-    } else if is(filter, "PATTERN") {
-        let value = value.to_ascii_lowercase();
-        Some(all().iter().filter(|command| crate::glob_matches(&value, command.name.as_bytes())).collect())
+/// The filter that `COMMAND LIST FILTERBY kind value` asks for.
+fn filter(kind: &[u8], value: &[u8]) -> Option<Filter> {
+    let value = value.to_ascii_lowercase();
+    if is(kind, "MODULE") {
+        // There are none.
+        Some(Box::new(|_| false))
+    } else if is(kind, "ACLCAT") {
+        Some(Box::new(move |command| {
+            command.categories.names().any(|name| name.as_bytes()[1..] == value[..])
+        }))
+    } else if is(kind, "PATTERN") {
+        Some(Box::new(move |command| glob_matches(&value, command.name.as_bytes())))
     } else {
         None
     }
@@ -132,9 +184,33 @@ fn get_keys(request: &Request<'_>, to: &mut Encoder<'_>) {
             to.array(keys.len());
             keys.for_each(|position| to.bulk(arg(position)));
         }
-        Err(KeyError::Arity { .. }) => to.error("ERR Invalid number of arguments specified for command"),
+        Err(KeyError::Arity { .. }) if !command.arity_fits(argc) => {
+            to.error("ERR Invalid number of arguments specified for command");
+        }
         Err(_) => to.error("ERR Invalid arguments specified for command"),
     }
+}
+
+fn help(to: &mut Encoder<'_>) {
+    const LINES: [&str; 15] = [
+        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "(no subcommand)",
+        "    Describe every command that is served.",
+        "COUNT",
+        "    Number of commands that are served.",
+        "DOCS [<command-name> ...]",
+        "    What these commands do, or all of them.",
+        "GETKEYS <full-command>",
+        "    The keys of a full command.",
+        "INFO [<command-name> ...]",
+        "    Arity, flags and key positions of these commands, or of all.",
+        "LIST [FILTERBY ACLCAT <category>|MODULE <name>|PATTERN <pattern>]",
+        "    Names of the commands that are served.",
+        "HELP",
+        "    Prints this help.",
+    ];
+    to.array(LINES.len());
+    LINES.iter().for_each(|line| to.simple(line));
 }
 
 fn is(given: &[u8], word: &str) -> bool {
@@ -144,15 +220,21 @@ fn is(given: &[u8], word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::COUNT;
     use resp::{Limits, Protocol, RequestScanner};
 
-    fn answered(line: &str) -> String {
+    fn answered_by(served: &dyn Fn(&Command) -> bool, line: &str) -> String {
         let line = format!("{line}\r\n");
         let mut scanner = RequestScanner::new(Limits::default());
         scanner.scan(line.as_bytes()).unwrap().unwrap();
         let mut reply = Vec::new();
-        answer(&scanner.request(line.as_bytes()), &mut Encoder::new(&mut reply, Protocol::Resp3));
+        let request = scanner.request(line.as_bytes());
+        Catalogue::new(served).answer(&request, &mut Encoder::new(&mut reply, Protocol::Resp3));
         String::from_utf8(reply).unwrap().replace("\r\n", " ")
+    }
+
+    fn answered(line: &str) -> String {
+        answered_by(&|_| true, line)
     }
 
     #[test]
@@ -178,6 +260,19 @@ mod tests {
         assert_eq!(answered("COMMAND COUNT"), format!(":{COUNT} "));
         assert!(answered("COMMAND DOCS get").starts_with("%1 $3 get %3 $7 summary "));
         assert!(answered("COMMAND LIST FILTERBY ACLCAT sortedset").contains(" zadd "));
+        assert!(answered("COMMAND LIST").contains(" client|list "));
         assert!(answered("COMMAND").starts_with(&format!("*{COUNT} *10 ")));
+        assert!(answered("COMMAND HELP").starts_with("*15 +COMMAND <subcommand> "));
+    }
+
+    #[test]
+    fn tells_only_of_what_is_served() {
+        let served = |command: &Command| matches!(command.name, "get" | "client|id");
+        let check = |line, expected| assert_eq!(answered_by(&served, line), expected, "{line}");
+        check("COMMAND COUNT", ":2 ");
+        check("COMMAND LIST", "*3 $3 get $6 client $9 client|id ");
+        check("COMMAND INFO set client|list", "*2 _ _ ");
+        check("COMMAND DOCS set", "%0 ");
+        assert!(answered_by(&served, "COMMAND INFO client").contains("*1 *10 $9 client|id "));
     }
 }

@@ -110,7 +110,7 @@ impl Journal {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         lock(directory, &file)?;
         let bytes = fs::read(&path)?;
-        let (memory, len) = read(&bytes);
+        let (memory, len) = read(&bytes)?;
         if len < bytes.len() {
             tracing::warn!(path = %path.display(), lost = bytes.len() - len, "the journal's end was torn; cut off");
             file.set_len(len as u64)?;
@@ -179,23 +179,142 @@ fn lines(entries: &[Entry]) -> io::Result<Vec<u8>> {
 }
 
 /// What the whole lines say, and where they end.
-fn read(bytes: &[u8]) -> (Memory, usize) {
+fn read(bytes: &[u8]) -> io::Result<(Memory, usize)> {
     let mut memory = Memory::default();
     let mut len = 0;
     for line in bytes.split_inclusive(|&b| b == b'\n') {
-        match entry(line) {
-            Some(Entry::Record(record)) => memory.record = Some(record),
-            Some(Entry::Transition(transition)) => memory.transitions.push(transition),
-            None => break,
+        let Some(json) = whole_json(line) else { break };
+        match serde_json::from_str(json) {
+            Ok(Entry::Record(record)) => memory.record = Some(record),
+            Ok(Entry::Transition(transition)) => memory.transitions.push(transition),
+            Err(error) => return Err(unknown_entry(len, &error)),
         }
         len += line.len();
     }
-    (memory, len)
+    Ok((memory, len))
 }
 
-fn entry(line: &[u8]) -> Option<Entry> {
+/// The JSON of a line that was written as a whole.
+fn whole_json(line: &[u8]) -> Option<&str> {
     let line = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?;
     let (sum, json) = line.split_once(' ')?;
-    let is_whole = u64::from_str_radix(sum, 16).ok()? == xxh3_64(json.as_bytes());
-    is_whole.then(|| serde_json::from_str(json).ok()).flatten()
+    (u64::from_str_radix(sum, 16).ok()? == xxh3_64(json.as_bytes())).then_some(json)
+}
+
+/// A whole line that says something else was written by another release: it must not be cut off.
+fn unknown_entry(place: usize, error: &serde_json::Error) -> io::Error {
+    let text = format!("the entry at byte {place} was written by another release: {error}");
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster::{DEFAULT_POINTS, DEFAULT_SLOTS, View};
+
+    use super::*;
+
+    fn record(epoch: u64) -> Entry {
+        let (slots, points) = (DEFAULT_SLOTS, DEFAULT_POINTS);
+        let view = View { epoch, slots, points, nodes: Vec::new(), proxies: Vec::new() };
+        Entry::Record(Record { view, frozen: false, nodes: Vec::new() })
+    }
+
+    fn transition(at: u64) -> Entry {
+        Entry::Transition(PastTransition {
+            node_id: "node1".parse().unwrap(),
+            at,
+            epoch: 1,
+            from: Status::Healthy,
+            to: Status::Unhealthy,
+            routable: false,
+            cause: "a reason\nof two lines".to_owned(),
+        })
+    }
+
+    fn epoch(memory: &Memory) -> Option<u64> {
+        memory.record.as_ref().map(|record| record.view.epoch)
+    }
+
+    #[test]
+    fn what_was_appended_is_remembered() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        let (mut journal, memory) = Journal::open(&path).unwrap();
+        assert_eq!(memory, Memory::default());
+        journal.append(&[transition(1), record(1)]).unwrap();
+        journal.append(&[transition(2), transition(3), record(2)]).unwrap();
+        drop(journal);
+        let (_, memory) = Journal::open(&path).unwrap();
+        assert_eq!(epoch(&memory), Some(2));
+        assert_eq!(memory.transitions.iter().map(|past| past.at).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+
+    /// Whatever a crash leaves of the last write, what was written before it is whole.
+    #[test]
+    fn a_torn_end_is_cut_off_wherever_it_is_torn() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let whole = lines(&[transition(1), record(1)]).unwrap();
+        let last = lines(&[transition(2), record(2)]).unwrap();
+        for torn in 0..=last.len() {
+            fs::write(&path, [&whole, &last[..torn]].concat()).unwrap();
+            let (mut journal, memory) = Journal::open(directory.path()).unwrap();
+            assert_eq!(epoch(&memory), Some(if torn == last.len() { 2 } else { 1 }), "torn at {torn}");
+            // What is appended to the rest counts again.
+            journal.append(&[record(3)]).unwrap();
+            drop(journal);
+            assert_eq!(epoch(&Journal::open(directory.path()).unwrap().1), Some(3), "torn at {torn}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_ends_what_is_believed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let first = lines(&[record(1)]).unwrap();
+        let both = lines(&[record(1), record(2)]).unwrap();
+        for place in first.len()..both.len() {
+            let mut bytes = both.clone();
+            bytes[place] ^= 1;
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(epoch(&Journal::open(directory.path()).unwrap().1), Some(1), "flipped at {place}");
+        }
+        fs::write(&path, b"not a journal at all").unwrap();
+        assert_eq!(epoch(&Journal::open(directory.path()).unwrap().1), None);
+    }
+
+    #[test]
+    fn what_another_release_wrote_is_refused_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("journal");
+        let json = "{\"lease\":{\"term\":7}}";
+        let written = format!("{:016x} {json}\n", xxh3_64(json.as_bytes()));
+        fs::write(&path, &written).unwrap();
+        let error = Journal::open(directory.path()).unwrap_err();
+        assert!(error.to_string().contains("at byte 0 was written by another release"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), written);
+    }
+
+    #[test]
+    fn a_long_journal_is_replaced_as_a_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(directory.path()).unwrap();
+        let many: Vec<Entry> = (0..10_000).map(transition).collect();
+        let mut appended = 0;
+        while !journal.is_long() {
+            journal.append(&many).unwrap();
+            appended += 1;
+            assert!(appended < 100);
+        }
+        journal.rewrite(&[transition(7), record(9)]).unwrap();
+        assert!(!journal.is_long());
+        journal.append(&[record(10)]).unwrap();
+        assert!(Journal::open(directory.path()).is_err(), "it is still locked");
+        drop(journal);
+        let (_, memory) = Journal::open(directory.path()).unwrap();
+        assert_eq!((epoch(&memory), memory.transitions.len()), (Some(10), 1));
+        let names: Vec<_> =
+            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["journal"]);
+    }
 }

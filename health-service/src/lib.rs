@@ -22,6 +22,7 @@ pub mod board;
 pub mod clock;
 mod config;
 pub mod journal;
+mod listener;
 pub mod metrics;
 pub mod monitor;
 pub mod probe;

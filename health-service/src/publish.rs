@@ -146,3 +146,71 @@ impl Subscription {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use cluster::{DEFAULT_POINTS, DEFAULT_SLOTS};
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    fn view(epoch: u64) -> View {
+        let (slots, points) = (DEFAULT_SLOTS, DEFAULT_POINTS);
+        View { epoch, slots, points, nodes: Vec::new(), proxies: Vec::new() }
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
+    #[tokio::test]
+    async fn a_slow_subscriber_gets_the_newest_view_only() {
+        let publisher = Publisher::new();
+        publisher.publish(&view(1));
+        let mut events = pin!(publisher.reader().subscribe().unwrap().events());
+        assert!(events.next().await.unwrap().unwrap().starts_with(b"id: 1\nevent: view\ndata: {"));
+        for epoch in 2..=1_000 {
+            publisher.publish(&view(epoch));
+        }
+        assert!(events.next().await.unwrap().unwrap().starts_with(b"id: 1000\n"));
+        drop(publisher);
+        assert!(events.next().await.is_none(), "the end of the service is the end of the stream");
+    }
+
+    #[tokio::test]
+    async fn without_views_there_is_a_heartbeat_each_second() {
+        let publisher = Publisher::new();
+        let mut events = pin!(publisher.reader().subscribe().unwrap().events());
+        let started = Instant::now();
+        for second in 1..=2 {
+            assert_eq!(events.next().await.unwrap().unwrap(), ": heartbeat\n\n");
+            assert!(started.elapsed() >= HEARTBEAT * second);
+        }
+    }
+
+    #[tokio::test]
+    async fn places_are_bounded_and_given_back() {
+        let publisher = Publisher::new();
+        let reader = publisher.reader();
+        let mut taken: Vec<Subscription> = std::iter::from_fn(|| reader.subscribe()).collect();
+        assert_eq!((taken.len(), reader.subscribers()), (MAX_SUBSCRIBERS, MAX_SUBSCRIBERS));
+        taken.pop();
+        assert!(reader.subscribe().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_poll_waits_for_a_newer_view_until_its_deadline() {
+        let publisher = Publisher::new();
+        let reader = publisher.reader();
+        let poll = |since, deadline| reader.subscribe().unwrap().newer(since, deadline);
+        assert!(poll(0, Instant::now()).await.is_none());
+        let waiting = tokio::spawn(poll(1, soon()));
+        publisher.publish(&view(1));
+        publisher.publish(&view(2));
+        assert_eq!(waiting.await.unwrap().unwrap().epoch, 2);
+        assert_eq!(poll(1, Instant::now()).await.unwrap().epoch, 2);
+        assert!(poll(2, Instant::now()).await.is_none());
+    }
+}

@@ -1,22 +1,28 @@
 //! The process: puts the parts together, serves until it is told to stop.
 
 use std::ffi::OsString;
+use std::future::IntoFuture;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
-use axum::serve::ListenerExt;
 use daemon::admin::Readiness;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::api::{self, Api};
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{Config, PROGRAM};
 use crate::journal::{Journal, Memory};
+use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::publish::{Publisher, Reader};
 use crate::verdict::Verdict;
+
+/// Time for answers on their way when the process is told to stop; a stuck client must not keep it.
+const DRAIN: Duration = Duration::from_secs(3);
 
 /// The whole life of the process, from its arguments (without the program's name) to its exit code.
 pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
@@ -56,19 +62,30 @@ pub async fn run(
     let monitor = Monitor::new(board, commands, publisher, journal, metrics, config.policy.timeout);
     let monitor = tokio::spawn(monitor.run());
     tokio::spawn(become_ready(reader, readiness.clone()));
+    let (draining, is_draining) = oneshot::channel();
     let stop = async move {
         shutdown.await;
         readiness.set(false);
         // With the monitor goes the publisher, and with that all event streams.
         monitor.abort();
+        let _ = draining.send(());
     };
-    // A view must not wait for the acknowledgement of a heartbeat.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot send without delay");
+    let serving = axum::serve(Listener::new(listener), router).with_graceful_shutdown(stop);
+    tokio::select! {
+        served = serving.into_future() => served.context("the listener failed"),
+        () = drained(is_draining) => {
+            tracing::warn!("some clients did not take their answers in time");
+            Ok(())
         }
-    });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await.context("the listener failed")
+    }
+}
+
+/// When whoever still reads has had time enough.
+async fn drained(is_draining: oneshot::Receiver<()>) {
+    match is_draining.await {
+        Ok(()) => tokio::time::sleep(DRAIN).await,
+        Err(_) => std::future::pending().await,
+    }
 }
 
 /// Ready is who has a view to publish.

@@ -22,6 +22,7 @@ mod member;
 mod rate;
 mod record;
 mod schedule;
+mod settle;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -31,7 +32,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{MaintenanceMode, NodeId, NodeType, Status, Topology, View, ViewNode, ViewProxy};
+use cluster::{MaintenanceMode, NodeId, NodeType, Status, Topology, View};
 
 pub use event::{
     Action, Cause, Event, Failure, MemberIndex, Outcome, ProbeId, Rejoined, Success, Timestamp, Transition,
@@ -116,7 +117,7 @@ impl Verdict {
             proxy_checks: Rate::default(),
         };
         if let Some(record) = memory {
-            record.restore(&mut verdict);
+            record.restore(&mut verdict, now);
         }
         verdict
     }
@@ -144,7 +145,9 @@ impl Verdict {
     /// The time by which [`Event::Tick`] is wanted.
     #[must_use]
     pub fn next_tick(&self) -> Timestamp {
-        self.members.iter().map(|member| member.schedule.next()).min().unwrap_or(Timestamp::MAX)
+        let next =
+            |member: &Member| member.rejoin_at().into_iter().fold(member.schedule.next(), Timestamp::min);
+        self.members.iter().map(next).min().unwrap_or(Timestamp::MAX)
     }
 
     /// The number of the view in force; 0 before there is one.
@@ -203,7 +206,7 @@ impl Verdict {
 
     /// Probes of nodes and of proxies started in the last 30 seconds.
     #[must_use]
-    pub fn checks_per_30s(&self, now: Timestamp) -> (u32, u32) {
+    pub fn checks_per_30s(&self, now: Timestamp) -> (usize, usize) {
         (self.node_checks.count(now), self.proxy_checks.count(now))
     }
 
@@ -224,7 +227,7 @@ impl Verdict {
             Event::Lost(_) => suspect(member, now, || "its connection was closed".to_owned()),
             Event::Reported { by, kind, .. } => suspect(member, now, || format!("{by} reported {kind:?}")),
             Event::CheckRequested(_) => {
-                member.schedule.request();
+                member.schedule.request(now);
                 None
             }
             Event::Maintenance(_, mode) => maintain(member, mode),
@@ -257,113 +260,6 @@ impl Verdict {
             self.epoch = seen;
         }
         credible
-    }
-
-    /// Draws the consequences: freeze, routability, rejoins, a new view, and what is to be noted and
-    /// saved. `renumber` asks for a new view whatever changed.
-    fn settle(
-        &mut self,
-        now: Timestamp,
-        touched: Option<Touched>,
-        renumber: bool,
-        actions: &mut Vec<Action>,
-    ) {
-        self.update_freeze(now);
-        let is_first = self.view.is_none() && self.nodes().iter().all(|node| node.last_check.is_some());
-        let has_view = is_first || self.view.is_some();
-        let mut changed = Vec::new();
-        for index in (0..self.topology.nodes.len()).map(MemberIndex) {
-            if self.settle_routability(index, has_view) && touched.as_ref().is_none_or(|t| t.member != index)
-            {
-                // Nothing but the end of a freeze changes a node that no event is about.
-                let cause = "the view is no longer frozen".to_owned();
-                changed.push(Touched { member: index, from: self.members[index.0].status, cause });
-            }
-            self.start_rejoin(index, actions);
-        }
-        changed.extend(touched);
-        let publish = has_view && (is_first || renumber || self.is_view_outdated());
-        if publish {
-            self.epoch += 1;
-            self.view = Some(Arc::new(self.build_view()));
-        }
-        self.note(now, changed, actions);
-        match actions.iter().any(|action| matches!(action, Action::Note(_))) {
-            _ if publish => actions.push(Action::Publish),
-            true if has_view => actions.push(Action::Save),
-            _ => {}
-        }
-    }
-
-    /// Brings routability in line with the rules; returns whether it changed.
-    fn settle_routability(&mut self, index: MemberIndex, has_view: bool) -> bool {
-        let frozen = self.freeze.is_active();
-        let member = &mut self.members[index.0];
-        let deserves = member.deserves_traffic(frozen);
-        // Who is out while there is a view has stand-ins.
-        member.must_rejoin |= has_view && !deserves;
-        std::mem::replace(&mut member.routable, deserves) != deserves
-    }
-
-    /// Whether proxies must learn something: who is routable, or which process a routable node is.
-    fn is_view_outdated(&self) -> bool {
-        let Some(view) = &self.view else { return false };
-        view.nodes.iter().zip(&self.members).any(|(published, member)| {
-            published.routable != member.routable || (member.routable && published.run_id != member.run_id)
-        })
-    }
-
-    fn build_view(&self) -> View {
-        let nodes = self.topology.nodes.iter().zip(&self.members).map(|(node, member)| ViewNode {
-            node_id: node.id.clone(),
-            host: node.address.host.clone(),
-            port: node.address.port,
-            zone: node.zone.clone(),
-            weight: node.weight,
-            status: member.status,
-            routable: member.routable,
-            run_id: member.run_id.clone(),
-        });
-        let proxies = self.topology.proxies.iter().map(|proxy| ViewProxy {
-            node_id: proxy.id.clone(),
-            host: proxy.address.host.clone(),
-            port: proxy.address.port,
-            zone: proxy.zone.clone(),
-        });
-        View {
-            epoch: self.epoch,
-            slots: self.topology.slots.get(),
-            points: self.topology.points,
-            nodes: nodes.collect(),
-            proxies: proxies.collect(),
-        }
-    }
-
-    fn update_freeze(&mut self, now: Timestamp) {
-        let window = self.policy.interval + self.policy.timeout;
-        let nodes = &self.members[..self.topology.nodes.len()];
-        let in_service = nodes.iter().filter(|node| !node.maintenance);
-        self.freeze.update(now, window, in_service.map(|node| node.failing_since));
-    }
-
-    fn start_rejoin(&mut self, index: MemberIndex, actions: &mut Vec<Action>) {
-        let member = &mut self.members[index.0];
-        if member.awaits_rejoin() {
-            let attempt = self.next_attempt;
-            self.next_attempt += 1;
-            member.rejoining = Some(attempt);
-            let known_run_id = member.run_id.clone();
-            actions.push(Action::Rejoin { node: index, attempt, known_run_id });
-        }
-    }
-
-    fn note(&mut self, now: Timestamp, changed: Vec<Touched>, actions: &mut Vec<Action>) {
-        for Touched { member: index, from, cause } in changed {
-            let member = &mut self.members[index.0];
-            let transition = member.transition(index, now, self.epoch, from, cause);
-            member.remember(transition.clone());
-            actions.push(Action::Note(transition));
-        }
     }
 
     fn start_probes(&mut self, now: Timestamp, actions: &mut Vec<Action>) {

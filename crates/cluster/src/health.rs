@@ -133,9 +133,9 @@ pub struct Summary {
     /// The epoch of the view in force.
     pub epoch: u64,
     /// Probes of nodes started in the last 30 seconds, of whatever cause.
-    pub checks_per30s: u32,
+    pub checks_per30s: usize,
     /// The same for proxies.
-    pub proxy_checks_per30s: u32,
+    pub proxy_checks_per30s: usize,
     /// How the health service itself is doing.
     pub checker: CheckerState,
     /// Whether the journal can be written; `null` when there is none.

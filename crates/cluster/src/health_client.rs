@@ -6,7 +6,7 @@
 //! a question that was never answered fails. A failure is remembered for the TTL as well, so a
 //! service in trouble is not hammered.
 //!
-//! It answers questions; to be *told* of a new view within milliseconds use [`crate::follow`].
+//! It answers questions; to be *told* of a new view within milliseconds use [`crate::follow()`].
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,6 +24,11 @@ pub(super) struct Freeze {
 }
 
 impl Freeze {
+    /// As it was before a restart of the service.
+    pub(super) fn restored(since: Option<Timestamp>) -> Self {
+        Self { since }
+    }
+
     /// Whether it is.
     pub(super) fn is_active(&self) -> bool {
         self.since.is_some()

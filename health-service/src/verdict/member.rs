@@ -17,6 +17,10 @@ use super::schedule::Schedule;
 /// Transitions kept for each member: weeks of a calm cluster, and a few hours of a flapping node.
 pub const HISTORY_LEN: usize = 32;
 
+/// A node that went out is not flushed before this long after: proxies must have the view without it
+/// by then (they do within some milliseconds), or what one of them writes after the flush stays.
+const LEAVE: Duration = Duration::from_millis(250);
+
 /// What is known of one member.
 #[derive(Debug, Clone)]
 pub struct Member {
@@ -35,6 +39,8 @@ pub struct Member {
     /// Others may have served its slots: what it holds may be stale, so it must be emptied before it
     /// is routable.
     pub must_rejoin: bool,
+    /// When it stopped being routable.
+    pub out_since: Timestamp,
     /// The rejoin on its way, by its number.
     pub rejoining: Option<u64>,
     /// The process that is, or was last, fit to serve.
@@ -70,6 +76,7 @@ impl Member {
             routable: false,
             maintenance: false,
             must_rejoin: false,
+            out_since: now,
             rejoining: None,
             run_id: None,
             failures: 0,
@@ -200,13 +207,15 @@ impl Member {
         self.is_node() && held && !self.maintenance && !self.must_rejoin
     }
 
-    /// Whether it answers and is in service, but must be emptied first, and nobody does it yet.
-    pub fn awaits_rejoin(&self) -> bool {
-        self.is_node()
+    /// When to start its rejoin: it answers and is in service, but must be emptied first, and nobody
+    /// does it yet.
+    pub fn rejoin_at(&self) -> Option<Timestamp> {
+        let awaits = self.is_node()
             && self.must_rejoin
             && self.status == Status::Healthy
             && !self.maintenance
-            && self.rejoining.is_none()
+            && self.rejoining.is_none();
+        awaits.then_some(self.out_since + LEAVE)
     }
 
     /// Adds to the history.

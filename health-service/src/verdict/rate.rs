@@ -1,43 +1,36 @@
-//! How many probes were started in the last 30 seconds.
+//! How many probes were started in the last 30 seconds, exactly.
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::event::Timestamp;
 
 /// The seed of the product promises "50 checks / 30 s": the window is that of the promise.
-const WINDOW_SECONDS: u64 = 30;
+const WINDOW: Duration = Duration::from_secs(30);
 
-/// Counts by whole seconds, in a ring of as many buckets as the window has.
+/// When the probes of the last 30 seconds were started. The schedule bounds how many these are.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Rate {
-    buckets: [u32; WINDOW_SECONDS as usize],
-    /// The second that was counted last.
-    second: u64,
+    times: VecDeque<Timestamp>,
 }
 
 impl Rate {
-    /// Counts one at `now`.
+    /// Counts one at `now`, which is not before the last one.
     pub(super) fn add(&mut self, now: Timestamp) {
-        let second = now.as_secs();
-        if second > self.second {
-            for passed in (self.second + 1..=second).take(self.buckets.len()) {
-                self.buckets[(passed % WINDOW_SECONDS) as usize] = 0;
-            }
-            self.second = second;
+        while self.times.front().is_some_and(|time| *time + WINDOW <= now) {
+            self.times.pop_front();
         }
-        self.buckets[(second % WINDOW_SECONDS) as usize] += 1;
+        self.times.push_back(now);
     }
 
     /// The count over the last 30 seconds.
-    pub(super) fn count(&self, now: Timestamp) -> u32 {
-        let mut current = self.clone();
-        current.add(now);
-        current.buckets.iter().sum::<u32>() - 1
+    pub(super) fn count(&self, now: Timestamp) -> usize {
+        self.times.len() - self.times.partition_point(|time| *time + WINDOW <= now)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -47,9 +40,10 @@ mod tests {
         for i in 0..150 {
             rate.add(at(i * 600));
         }
-        assert_eq!(rate.count(at(149 * 600)), 49);
+        assert_eq!(rate.count(at(149 * 600)), 50);
+        assert_eq!(rate.count(at(149 * 600 + 599)), 50);
         assert_eq!(rate.count(at(149 * 600 + 15_000)), 25);
-        assert_eq!(rate.count(at(149 * 600 + 31_000)), 0);
-        assert_eq!(rate.count(at(900_000)), 0);
+        assert_eq!(rate.count(at(149 * 600 + 30_000)), 0);
+        assert!(rate.times.len() <= 51, "old times are forgotten");
     }
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use cluster::{NodeId, Status, Topology, View, ViewNode};
 use serde::{Deserialize, Serialize};
 
-use super::Verdict;
+use super::freeze::Freeze;
+use super::{Timestamp, Verdict};
 
 /// The state to be saved with every change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,9 @@ use super::Verdict;
 pub struct Record {
     /// The view that was published last.
     pub view: View,
+    /// Whether routability was frozen.
+    #[serde(default)]
+    pub frozen: bool,
     /// What has changed since, and what a view does not say.
     pub nodes: Vec<NodeRecord>,
 }
@@ -29,10 +33,11 @@ pub struct NodeRecord {
     pub node_id: NodeId,
     /// Its status.
     pub status: Status,
+    /// It was routable when it began to fail, and still fails.
+    #[serde(default)]
+    pub failing: bool,
     /// Out of service by the operator's word.
     pub maintenance: bool,
-    /// It must be emptied before it is routable.
-    pub must_rejoin: bool,
 }
 
 impl Record {
@@ -43,29 +48,29 @@ impl Record {
         let nodes = verdict.nodes().iter().map(|node| NodeRecord {
             node_id: node.id.clone(),
             status: node.status,
+            failing: node.failing_since.is_some(),
             maintenance: node.maintenance,
-            must_rejoin: node.must_rejoin,
         });
-        Some(Self { view, nodes: nodes.collect() })
+        Some(Self { view, frozen: verdict.is_frozen(), nodes: nodes.collect() })
     }
 
-    /// Gives a new verdict its memory back.
-    pub(super) fn restore(self, verdict: &mut Verdict) {
+    /// Gives a new verdict its memory back. Who is not routable in the remembered view, or not in it
+    /// at all, has stand-ins and must rejoin: the next [`Verdict::settle`] sees to that.
+    pub(super) fn restore(self, verdict: &mut Verdict, now: Timestamp) {
         for node in verdict.members.iter_mut().filter(|member| member.is_node()) {
             let published = self.view.nodes.iter().find(|known| known.node_id == node.id);
             node.routable = published.is_some_and(|known| known.routable);
             node.run_id = published.and_then(|known| known.run_id.clone());
-            // A node new to the topology takes slots over from others: it may have had them before.
-            let Some(known) = self.nodes.iter().find(|known| known.node_id == node.id) else {
-                node.must_rejoin = true;
-                continue;
-            };
+            let Some(known) = self.nodes.iter().find(|known| known.node_id == node.id) else { continue };
             node.maintenance = known.maintenance;
-            node.must_rejoin = known.must_rejoin;
-            if known.status == Status::Unhealthy {
+            // Without its failing nodes, the freeze would end at once.
+            node.failing_since = (self.frozen && known.failing).then_some(now);
+            // One that a frozen view kept routable is looked at anew, or it would be out at once.
+            if known.status == Status::Unhealthy && !node.routable {
                 node.status = Status::Unhealthy;
             }
         }
+        verdict.freeze = Freeze::restored(self.frozen.then_some(now));
         verdict.epoch = self.view.epoch;
         if is_same_topology(&self.view, &verdict.topology) {
             verdict.view = Some(Arc::new(self.view));

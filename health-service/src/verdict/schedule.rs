@@ -5,9 +5,10 @@
 //! schedule   exactly once in each interval, at the member's own phase: no bursts
 //! recheck    while not healthy: 1 s after the last outcome, 250 ms after a good one
 //! confirm    on a report: at once, but 250 ms after the last one at the earliest
+//! request    for an operator: the same
 //! ```
 //!
-//! Steady traffic is the schedule alone. The other three exist only while something is wrong or new.
+//! Steady traffic is the schedule alone. The others exist only while something is wrong or new.
 
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ const START_GAP: Duration = Duration::from_millis(10);
 /// Pause between two looks at a member that is down: quick enough for a restart, and 30 small probes
 /// in 30 s for each member that is down.
 const RECHECK: Duration = Duration::from_secs(1);
-/// Least time between two confirming probes of a member, however many reports come; also how long
-/// one waits for an answer, and the pause before the second of two good probes.
+/// Least time between two confirming (or two requested) probes of a member, however many reports
+/// come; also how long a confirming one waits for an answer, and the pause before the second of two
+/// good probes.
 pub const CONFIRM: Duration = Duration::from_millis(250);
 
 /// One member's times to come.
@@ -30,13 +32,10 @@ pub struct Schedule {
     start_at: Option<Timestamp>,
     scheduled_at: Timestamp,
     recheck_at: Option<Timestamp>,
-    confirm_at: Option<Timestamp>,
-    last_confirm: Option<Timestamp>,
-    requested: bool,
-    /// Probes on their way, by what they are for.
-    confirming: bool,
-    requesting: bool,
-    others: u32,
+    /// Probes of the three causes above on their way.
+    on_the_way: u32,
+    confirm: Paced,
+    request: Paced,
 }
 
 impl Schedule {
@@ -47,18 +46,15 @@ impl Schedule {
             start_at: Some(now + spread.mul_f64(place as f64 / all.max(1) as f64)),
             scheduled_at: now + interval.mul_f64(phase),
             recheck_at: None,
-            confirm_at: None,
-            last_confirm: None,
-            requested: false,
-            confirming: false,
-            requesting: false,
-            others: 0,
+            on_the_way: 0,
+            confirm: Paced::default(),
+            request: Paced::default(),
         }
     }
 
     /// The next time something is due.
     pub fn next(&self) -> Timestamp {
-        let times = [self.start_at, self.recheck_at, self.confirm_at.filter(|_| !self.confirming)];
+        let times = [self.start_at, self.recheck_at, self.confirm.at, self.request.at];
         times.into_iter().flatten().fold(self.scheduled_at, Timestamp::min)
     }
 
@@ -75,43 +71,37 @@ impl Schedule {
                 self.scheduled_at += interval;
             }
         }
-        self.others += (due.len() - from) as u32;
-        if take_past(&mut self.recheck_at, now) && self.others == 0 {
+        if take_past(&mut self.recheck_at, now) && self.on_the_way == 0 && due.len() == from {
             due.push(Cause::Recheck);
-            self.others += 1;
         }
-        if !self.confirming && take_past(&mut self.confirm_at, now) {
+        self.on_the_way += (due.len() - from) as u32;
+        if self.confirm.take_due(now) {
             due.push(Cause::Confirm);
-            self.confirming = true;
-            self.last_confirm = Some(now);
         }
-        if std::mem::take(&mut self.requested) && !self.requesting {
+        if self.request.take_due(now) {
             due.push(Cause::Request);
-            self.requesting = true;
         }
     }
 
     /// A probe ended.
     pub fn ended(&mut self, cause: Cause) {
         match cause {
-            Cause::Confirm => self.confirming = false,
-            Cause::Request => self.requesting = false,
-            Cause::Start | Cause::Schedule | Cause::Recheck => self.others = self.others.saturating_sub(1),
+            Cause::Confirm => self.confirm.on_the_way = false,
+            Cause::Request => self.request.on_the_way = false,
+            Cause::Start | Cause::Schedule | Cause::Recheck => {
+                self.on_the_way = self.on_the_way.saturating_sub(1);
+            }
         }
     }
 
-    /// Asks for a confirming probe as soon as the last one is [`CONFIRM`] ago. While one is on its
-    /// way, its outcome is the answer to this report as well.
+    /// Asks for a confirming probe.
     pub fn confirm(&mut self, now: Timestamp) {
-        if !self.confirming {
-            let earliest = self.last_confirm.map_or(now, |last| now.max(last + CONFIRM));
-            self.confirm_at.get_or_insert(earliest);
-        }
+        self.confirm.want(now);
     }
 
-    /// Asks for a probe now.
-    pub fn request(&mut self) {
-        self.requested = true;
+    /// Asks for a probe for an operator.
+    pub fn request(&mut self, now: Timestamp) {
+        self.request.want(now);
     }
 
     /// Asks for another look at a member that is not healthy.
@@ -122,6 +112,33 @@ impl Schedule {
     /// The member is healthy: nothing but the schedule is wanted.
     pub fn settle(&mut self) {
         self.recheck_at = None;
+    }
+}
+
+/// Probes that others ask for: at most one at a time, and one each [`CONFIRM`], however many ask.
+#[derive(Debug, Clone, Default)]
+struct Paced {
+    at: Option<Timestamp>,
+    last: Option<Timestamp>,
+    on_the_way: bool,
+}
+
+impl Paced {
+    /// While one is on its way, its outcome is the answer to this wish as well.
+    fn want(&mut self, now: Timestamp) {
+        if !self.on_the_way {
+            let earliest = self.last.map_or(now, |last| now.max(last + CONFIRM));
+            self.at.get_or_insert(earliest);
+        }
+    }
+
+    fn take_due(&mut self, now: Timestamp) -> bool {
+        let due = take_past(&mut self.at, now);
+        if due {
+            self.last = Some(now);
+            self.on_the_way = true;
+        }
+        due
     }
 }
 

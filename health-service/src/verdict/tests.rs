@@ -54,7 +54,7 @@ impl Case {
             match action {
                 Action::Probe { id, member, cause, .. } => self.probes.push((id, member, cause)),
                 Action::Rejoin { node, attempt, known_run_id } => {
-                    self.rejoins.push((node, attempt, known_run_id))
+                    self.rejoins.push((node, attempt, known_run_id));
                 }
                 Action::Publish => self.published += 1,
                 Action::Save | Action::Note(_) => {}
@@ -91,12 +91,40 @@ impl Case {
         panic!("no {cause:?} probe came");
     }
 
+    /// Answers all probes well until node 1 is HEALTHY.
+    fn recover(&mut self, run_id: &str) {
+        for _ in 0..2_000 {
+            if self.status() == Status::Healthy {
+                return;
+            }
+            self.wait(20);
+            self.answer_all(&good(run_id));
+        }
+        panic!("node 1 does not recover");
+    }
+
+    /// Goes on for so many tenths of a second, with these nodes refusing and rejoins succeeding.
+    fn go_on(&mut self, tenths: u32, refuses: impl Fn(usize) -> bool) {
+        for _ in 0..tenths {
+            self.wait(100);
+            for (id, member, _) in std::mem::take(&mut self.probes) {
+                self.step(Event::Probed(id, if refuses(member.0) { refused() } else { good("old") }));
+            }
+            while !self.rejoins.is_empty() {
+                self.end_rejoin(Ok("old"));
+            }
+        }
+    }
+
     fn report(&mut self, node: MemberIndex) {
         let by = "proxy1".parse().unwrap();
         self.step(Event::Reported { node, by, kind: ReportKind::Refused });
     }
 
     fn end_rejoin(&mut self, result: Result<&str, &str>) {
+        if self.rejoins.is_empty() {
+            self.wait(250);
+        }
         let (node, attempt, _) = self.rejoins.pop().expect("a rejoin is on its way");
         let rejoined = |run_id: &str| Rejoined { run_id: Some(run_id.to_owned()), flushed: true };
         self.step(Event::Rejoined(node, attempt, result.map(rejoined).map_err(str::to_owned)));
@@ -118,7 +146,7 @@ impl Case {
 
 #[test]
 fn all_nodes_are_looked_at_within_moments_of_the_start() {
-    for (count, within) in [(1, 10), (50, 500), (500, 5_000), (5_000, 5_000)] {
+    for (count, within) in [(1, 10), (50, 500), (500, 5_000), (4_000, 5_000)] {
         let mut case = Case::new(count);
         case.wait(within);
         let starts = case.probes.iter().filter(|(.., cause)| *cause == Cause::Start).count();
@@ -226,7 +254,7 @@ fn a_node_that_is_down_is_looked_at_each_second_and_back_within_two() {
     }
     assert!((8..=10).contains(&rechecks), "{rechecks} in ten seconds");
     let down = case.now;
-    while case.status() == Status::Unhealthy {
+    while case.status() == Status::Unhealthy && case.now - down < Duration::from_secs(60) {
         case.wait(10);
         case.answer_all(&good("new"));
     }
@@ -255,8 +283,7 @@ fn a_failed_rejoin_keeps_the_node_out_and_is_tried_again() {
     case.report(NODE1);
     case.answer_all(&refused());
     for result in [Err("no"), Ok("new")] {
-        case.answer_next(Cause::Recheck, &good("new"));
-        case.answer_next(Cause::Recheck, &good("new"));
+        case.recover("new");
         case.end_rejoin(result);
         assert_eq!(case.routable(), result.is_ok());
     }
@@ -274,8 +301,13 @@ fn a_rejoin_that_a_failure_overtook_does_not_count() {
     case.wait(300);
     case.answer_all(&refused());
     assert_eq!(case.status(), Status::Unhealthy);
+    case.recover("new");
+    let overtaken = case.rejoins.remove(0);
+    case.rejoins.push(overtaken);
     case.end_rejoin(Ok("new"));
-    assert!(!case.routable());
+    assert!(!case.routable(), "it may have loaded an old file since");
+    case.end_rejoin(Ok("new"));
+    assert!(case.routable());
 }
 
 #[test]
@@ -289,6 +321,18 @@ fn a_process_that_restarted_unseen_passes_through_rejoin() {
 }
 
 #[test]
+fn a_process_that_is_named_late_is_a_new_view() {
+    let mut case = Case::new(1);
+    case.wait(6_000);
+    case.answer_all(&Ok(Success { response_time: Duration::ZERO, run_id: None }));
+    assert_eq!(case.verdict.view().unwrap().nodes[0].run_id, None);
+    case.answer_next(Cause::Schedule, &good("named"));
+    let view = case.verdict.view().unwrap();
+    assert_eq!((view.epoch, view.nodes[0].run_id.as_deref()), (2, Some("named")));
+    assert!(case.routable() && case.rejoins.is_empty());
+}
+
+#[test]
 fn maintenance_takes_a_node_out_and_back_through_rejoin() {
     let mut case = Case::running(4);
     case.step(Event::Maintenance(NODE1, MaintenanceMode::Drain));
@@ -299,6 +343,8 @@ fn maintenance_takes_a_node_out_and_back_through_rejoin() {
     assert_eq!(case.published, published, "draining twice is draining once");
     case.step(Event::Maintenance(NODE1, MaintenanceMode::Ready));
     assert!(!case.routable());
+    case.wait(249);
+    assert!(case.rejoins.is_empty(), "proxies have time to leave it before it is flushed");
     case.end_rejoin(Ok("old"));
     assert!(case.routable());
 }
@@ -333,17 +379,25 @@ fn when_a_third_of_the_nodes_fail_at_once_the_view_is_frozen() {
     assert_eq!(unhealthy, 20, "what is seen is said, frozen or not");
 
     // Twelve of them answer again: 8 of 50 are fewer than a fifth.
-    for _ in 0..100 {
-        for (id, member, _) in std::mem::take(&mut case.probes) {
-            let outcome = if (8..50).contains(&member.0) { good("old") } else { refused() };
-            case.step(Event::Probed(id, outcome));
-        }
-        while !case.rejoins.is_empty() {
-            case.end_rejoin(Ok("old"));
-        }
-        case.wait(100);
-    }
+    case.go_on(100, |node| node < 8);
     assert_eq!((out(&case), case.verdict.is_frozen()), (8, false));
+}
+
+#[test]
+fn a_frozen_view_survives_a_restart_among_the_same_failures() {
+    let mut case = Case::running(20);
+    for node in (0..7).map(MemberIndex) {
+        case.report(node);
+        case.answer_all(&refused());
+    }
+    // Two answer again: a quarter still fails, too few to enter a freeze and too many to leave it.
+    case.go_on(200, |node| (2..7).contains(&node));
+    let memory = Record::of(&case.verdict).unwrap();
+    assert!(case.verdict.is_frozen() && memory.view.nodes[6].routable);
+    let mut case = Case::with_memory(20, Some(memory.clone()));
+    case.go_on(200, |node| (2..7).contains(&node));
+    assert!(case.verdict.is_frozen());
+    assert_eq!(**case.verdict.view().unwrap(), memory.view);
 }
 
 #[test]
@@ -393,12 +447,9 @@ fn after_a_restart_the_view_stays_and_who_was_out_must_rejoin() {
 #[test]
 fn after_a_restart_a_node_that_died_meanwhile_is_out_within_seconds() {
     let mut case = Case::with_memory(4, Some(memory()));
-    let started = case.now;
-    while case.verdict.view().unwrap().nodes[1].routable {
-        case.wait(50);
-        case.answer_all(&refused());
-    }
-    assert!(case.now - started < Duration::from_secs(3), "{:?}", case.now - started);
+    case.go_on(30, |node| node == 1);
+    let routable: Vec<bool> = case.verdict.view().unwrap().nodes.iter().map(|node| node.routable).collect();
+    assert_eq!(routable, [true, false, true, true]);
 }
 
 #[test]

@@ -1,0 +1,75 @@
+//! The settings: defaults, sources of the topology, and mistakes.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use daemon::Invocation;
+use health_service::{Config, PROGRAM};
+
+fn config(args: &[&str], env: &[(&str, &str)]) -> Result<Config, String> {
+    let lookup =
+        |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value));
+    let Invocation::Run(settings) = PROGRAM.read(args, lookup).map_err(|e| e.to_string())? else {
+        panic!("something to print");
+    };
+    Config::from_settings(&settings).map_err(|e| e.to_string())
+}
+
+#[test]
+fn defaults_are_those_of_the_standard_cluster() {
+    let config = config(&[], &[]).unwrap();
+    assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8080));
+    assert_eq!(config.topology.nodes.len(), 50);
+    assert_eq!(config.topology.nodes[49].address.to_string(), "127.0.0.1:7050");
+    assert_eq!(
+        (config.policy.interval, config.policy.timeout),
+        (Duration::from_secs(30), Duration::from_secs(5))
+    );
+    assert_eq!((config.policy.failures, config.policy.successes), (3, 2));
+    assert_eq!(config.state_dir, None);
+}
+
+#[test]
+fn the_environment_of_the_compose_file_works() {
+    let env = [
+        ("HEALTH_CHECK_INTERVAL", "10s"),
+        ("HEALTH_CHECK_TIMEOUT", "2s"),
+        ("NODE_COUNT", "2"),
+        ("CLUSTER_NODES", "node1=fastcache-node1:6379,node2=fastcache-node2:6379"),
+        ("CLUSTER_PROXIES", "proxy1=fastcache-proxy1:6379"),
+    ];
+    let config = config(&["--port", "0", "--failures", "1"], &env).unwrap();
+    assert_eq!(config.policy.interval, Duration::from_secs(10));
+    assert_eq!(config.policy.failures, 1);
+    assert_eq!(config.topology.nodes[1].address.to_string(), "fastcache-node2:6379");
+    assert_eq!(config.topology.proxies[0].id.as_str(), "proxy1");
+}
+
+#[test]
+fn a_cluster_file_wins_and_its_mistakes_are_all_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cluster.toml");
+    std::fs::write(&path, "[[node]]\nid = \"a\"\naddress = \"h:1\"\n").unwrap();
+    let path = path.to_str().unwrap();
+    let args = ["--cluster", path];
+    assert_eq!(config(&args, &[("CLUSTER_NODES", "x=h:1,y=h:2")]).unwrap().topology.nodes.len(), 1);
+    std::fs::write(path, "[[node]]\nid = \"a\"\naddress = \"h\"\nweight = 0\n").unwrap();
+    let error = config(&args, &[]).unwrap_err();
+    assert!(
+        error.contains(path) && error.contains("weight = 0") && error.contains("not HOST:PORT"),
+        "{error}"
+    );
+    let error = config(&["--cluster", "/nowhere/cluster.toml"], &[]).unwrap_err();
+    assert!(error.contains("/nowhere/cluster.toml"), "{error}");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    let error = config(&["--interval", "10ms", "--timeout", "1m", "--node-count", "3"], &[]).unwrap_err();
+    assert!(error.contains("interval must be") && error.contains("timeout must be"), "{error}");
+    let error = config(&[], &[("NODE_COUNT", "3"), ("CLUSTER_NODES", "a=h:1")]).unwrap_err();
+    assert!(error.contains("node-count is 3, but 1 nodes"), "{error}");
+    assert!(config(&[], &[("CLUSTER_PROXIES", "p")]).unwrap_err().contains("\"p\" is not ID=HOST:PORT"));
+    assert!(config(&["--node-count", "0"], &[]).is_err());
+}

@@ -13,6 +13,15 @@ use crate::replies::{Place, Replies, SpareBuffers};
 /// allocate; 10 000 idle ones hold 40 MB at most.
 const KEPT_OUTPUT: usize = 4 * 1024;
 
+/// Most replies that a client may be owed: a pipeline deeper than this gains nothing.
+const LARGEST_WINDOW: usize = 256;
+
+/// How many replies a client may be owed before the size of any is known.
+const FIRST_WINDOW: usize = 64;
+
+/// What the replies that a client is owed may add up to, by the size of its last ones.
+const WINDOW_BYTES: usize = 32 * 1024 * 1024;
+
 /// One client of this worker.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -29,6 +38,11 @@ pub(crate) struct Client {
     pub(crate) authenticated: bool,
     /// It said QUIT or broke the protocol: what it is owed is written, then it is closed.
     pub(crate) closing: bool,
+    /// Somebody killed it, or it takes no replies: it is closed at once.
+    pub(crate) killed: bool,
+    /// It changed its protocol version while replies of the old one are on their way: it is not read until
+    /// they are here, because requests of the two versions travel over different connections.
+    pub(crate) switching: bool,
     /// Whether it is in the list of clients with output.
     pub(crate) listed: bool,
     /// Since which look at the lingering clients its complete replies have waited for those still owed.
@@ -40,6 +54,8 @@ pub(crate) struct Client {
     replies: Replies,
     output: Vec<u8>,
     written: usize,
+    /// Length of the largest reply of late: it forgets an eighth of it with each smaller one.
+    largest: usize,
 }
 
 impl Client {
@@ -54,6 +70,8 @@ impl Client {
             lib_version: Vec::new(),
             authenticated,
             closing: false,
+            killed: false,
+            switching: false,
             listed: false,
             lingers_since: None,
             in_lingering: false,
@@ -61,6 +79,7 @@ impl Client {
             replies: Replies::default(),
             output: Vec::new(),
             written: 0,
+            largest: 0,
         }
     }
 
@@ -73,7 +92,30 @@ impl Client {
     /// Takes the reply for `place`.
     #[inline]
     pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
+        self.largest = reply.len().max(self.largest - self.largest / 8);
         self.replies.fill(place, reply, &mut self.output, spare);
+    }
+
+    /// Speaks another protocol version from the next request on.
+    pub(crate) fn switch_to(&mut self, protocol: Protocol) {
+        self.switching = self.protocol != protocol;
+        self.protocol = protocol;
+    }
+
+    /// How many replies it may be owed: fewer when they are large, so that what piles up for a client that
+    /// takes none stays near [`WINDOW_BYTES`].
+    #[inline]
+    pub(crate) fn window(&self) -> usize {
+        match self.largest {
+            0 => FIRST_WINDOW,
+            largest => (WINDOW_BYTES / largest).clamp(1, LARGEST_WINDOW),
+        }
+    }
+
+    /// Bytes of replies that it has not taken, early ones included.
+    #[inline]
+    pub(crate) fn backlog(&self) -> usize {
+        self.unwritten().len() + self.replies.early_bytes()
     }
 
     /// Replies still owed.

@@ -147,7 +147,7 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// Number of worker threads.
     pub workers: usize,
-    /// Most clients of one worker.
+    /// Most clients, over all workers.
     pub max_clients: usize,
     /// Password that clients must give.
     pub password: Option<String>,
@@ -169,8 +169,11 @@ impl Config {
     /// Takes the settings over.
     ///
     /// # Errors
-    /// When the proxy's id is none.
+    /// When the proxy's id is none, or a time is 0.
     pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        for name in ["hold-timeout", "node-timeout", "suspect-after", "connect-timeout"] {
+            anyhow::ensure!(!settings.duration(name).is_zero(), "--{name} must be more than 0");
+        }
         // The kinds in `PROGRAM` bound both numbers far below `usize`.
         let count = |name| usize::try_from(settings.count(name)).unwrap_or(usize::MAX);
         let workers = count("workers");
@@ -185,7 +188,7 @@ impl Config {
             cluster_file: settings.optional_path("cluster").map(Into::into),
             state_dir: settings.optional_path("state-dir").map(Into::into),
             workers,
-            max_clients: count("maxclients").div_ceil(workers),
+            max_clients: count("maxclients"),
             password: secret("requirepass"),
             node_password: secret("node-password"),
             hold_timeout: settings.duration("hold-timeout"),

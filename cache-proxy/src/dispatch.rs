@@ -9,7 +9,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use cluster::{Address, NodeIndex, Routing};
 use commands::{Command, Flags, KeyPositions};
@@ -21,24 +22,29 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::gather::Gather;
 use crate::grouping::Grouping;
-use crate::hold::{Held, Hold};
+use crate::hold::{Held, Hold, Sent};
 use crate::link::{Link, LinkId};
 use crate::local;
 use crate::merge::{Cursor, Merge};
 use crate::outbox::{Outbox, RareWork};
+use crate::pipeline::Waiter;
 use crate::plan::{self, FanOut, Plan, Split};
 use crate::replies::SpareBuffers;
 use crate::stats::Stats;
 use crate::target::{ClientId, Target};
 
-/// Most replies one client may be owed before it is read no further. It bounds what large replies can pile
-/// up for a client that takes none, and a pipeline deeper than this gains nothing.
-const MOST_OWED: usize = 256;
-
 /// A client with this many bytes of replies not taken is read no further until it takes some. Clients that
 /// write a whole pipeline before they read any of its replies hang when both sides' buffers are full, so this
 /// is what such a pipeline may answer.
-const MOST_UNWRITTEN: usize = 64 * 1024 * 1024;
+const MOST_BACKLOG: usize = 64 * 1024 * 1024;
+
+/// A client with this many bytes of replies not taken is closed when another one comes. Only replies that are
+/// suddenly much larger than the last ones get it there. One reply of any size is always passed on.
+const CLOSE_AT_BACKLOG: usize = 256 * 1024 * 1024;
+
+/// A request whose node has been unreachable for longer than the hold still waits this long: one look at the
+/// deadlines, in case the node is just coming back.
+const LEAST_HOLD: Duration = Duration::from_millis(50);
 
 /// A link with this many bytes on their way stops the clients that feed it …
 const CHOKE_AT: usize = 4 * 1024 * 1024;
@@ -65,8 +71,8 @@ pub(crate) struct Dispatcher {
     spare: SpareBuffers,
     grouping: Grouping,
     serials: u32,
-    /// Shutting down: no client is read any more.
-    pub(crate) draining: bool,
+    /// Clients of all workers together.
+    clients_everywhere: Arc<AtomicUsize>,
 }
 
 /// A request on its way: what is sent, who gets the reply, and since when they wait.
@@ -76,10 +82,13 @@ pub(crate) struct Job<'a> {
     pub(crate) target: Target,
     pub(crate) protocol: Protocol,
     pub(crate) since: Instant,
+    /// Whether another node may have executed it before.
+    pub(crate) tried: bool,
 }
 
 impl Dispatcher {
-    pub(crate) fn new(config: Arc<Config>, now: Instant) -> Self {
+    /// A worker without clients or nodes; `clients_everywhere` counts the clients of all workers.
+    pub(crate) fn new(config: Arc<Config>, now: Instant, clients_everywhere: Arc<AtomicUsize>) -> Self {
         Self {
             config,
             now,
@@ -95,13 +104,15 @@ impl Dispatcher {
             spare: SpareBuffers::default(),
             grouping: Grouping::default(),
             serials: 0,
-            draining: false,
+            clients_everywhere,
         }
     }
 
     /// Takes in a new client, or `None` when there are too many.
     pub(crate) fn connect(&mut self, peer: SocketAddr) -> Option<ClientId> {
-        if self.clients.len() >= self.config.max_clients {
+        // A count of its own: it orders nothing else.
+        if self.clients_everywhere.fetch_add(1, Ordering::Relaxed) >= self.config.max_clients {
+            self.clients_everywhere.fetch_sub(1, Ordering::Relaxed);
             self.stats.rejected_clients += 1;
             return None;
         }
@@ -117,6 +128,7 @@ impl Dispatcher {
     pub(crate) fn disconnect(&mut self, id: ClientId) {
         if self.client(id).is_some() {
             self.clients.remove(id.index as usize);
+            self.clients_everywhere.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -130,10 +142,9 @@ impl Dispatcher {
     #[inline]
     pub(crate) fn may_read(&mut self, id: ClientId) -> bool {
         self.client(id).is_some_and(|client| {
-            !client.closing
-                && !client.choked
-                && client.owed() < MOST_OWED
-                && client.unwritten().len() < MOST_UNWRITTEN
+            client.switching &= client.owed() > 0;
+            let waits = client.closing || client.choked || client.switching;
+            !waits && client.owed() < client.window() && client.backlog() < MOST_BACKLOG
         })
     }
 
@@ -146,12 +157,25 @@ impl Dispatcher {
         let target = Target::Client(id, client.expect());
         let (protocol, authenticated) = (client.protocol, client.authenticated);
         let Some(command) = commands::lookup(request.arg(0)) else {
-            return self.fail(target, &plan::unknown_command(&request));
+            return self.refuse_unknown(id, target, &request);
         };
         if !authenticated && !is_open_to_all(command) {
             return self.fail(target, "NOAUTH Authentication required.");
         }
-        self.carry_out(command, Job { request, target, protocol, since });
+        self.carry_out(command, Job { request, target, protocol, since, tried: false });
+    }
+
+    /// Answers a command that nobody knows. The first line or a header of an HTTP request is no command: a
+    /// web page tries to make a browser send commands in the body, so nothing more is read.
+    #[cold]
+    fn refuse_unknown(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
+        if [&b"POST"[..], b"Host:"].iter().any(|word| request.arg(0).eq_ignore_ascii_case(word))
+            && let Some(client) = self.client(id)
+        {
+            tracing::warn!(peer = %client.peer, "closing a client that speaks HTTP");
+            client.closing = true;
+        }
+        self.fail(target, &plan::unknown_command(request));
     }
 
     /// Ends a client that broke the protocol: it gets the replies it is owed, the error, and the end.
@@ -234,7 +258,8 @@ impl Dispatcher {
             FanOut::Sum => Merge::Sum,
             FanOut::First => Merge::First,
             FanOut::Concat => Merge::Concat,
-            FanOut::FirstNonNull => Merge::FirstNonNull,
+            // The count of requests is as good as a die.
+            FanOut::Any => Merge::NonNull(self.stats.requests as usize),
         };
         let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
         for (part, node) in (0..).zip(nodes) {
@@ -288,12 +313,9 @@ impl Dispatcher {
         let id = self.link_to(node, job.protocol);
         let Some(link) = self.links.get_mut(id) else { return self.fail(job.target, NO_NODE) };
         if !link.up {
-            let (target, protocol, since, node) = (job.target, job.protocol, job.since, link.node.clone());
-            let wire = wire.to_vec();
-            let deadline = self.deadline(since);
-            return self.hold(Held { wire, target, protocol, since, deadline, bound, node, sent: false });
+            return self.hold_for(id, wire, job, bound);
         }
-        link.pipeline.push(wire, job.target, job.since, bound);
+        link.pipeline.push(wire, Waiter { bound, tried: job.tried, ..Waiter::new(job.target, job.since) });
         if !link.listed {
             link.listed = true;
             self.outbox.links.push(id);
@@ -333,11 +355,28 @@ impl Dispatcher {
         }
     }
 
-    /// Until when a request that waits since `since` may be held from now on: one hold, and not for ever when
-    /// it is held again and again.
-    pub(crate) fn deadline(&self, since: Instant) -> Instant {
-        let once = self.now + self.config.hold_timeout;
-        once.min(since + self.config.node_timeout + self.config.hold_timeout)
+    /// Keeps a request for a link that is not up.
+    #[cold]
+    fn hold_for(&mut self, id: LinkId, wire: &[u8], job: &Job<'_>, bound: bool) {
+        let link = &self.links[id];
+        self.hold(Held {
+            wire: wire.to_vec(),
+            target: job.target,
+            protocol: job.protocol,
+            since: job.since,
+            deadline: self.deadline(job.since, link.down_since),
+            bound,
+            node: link.node.clone(),
+            sent: if job.tried { Sent::Elsewhere } else { Sent::Nowhere },
+        });
+    }
+
+    /// Until when a request that waits since `since` may be held for a node that is away since `down_since`:
+    /// one hold from the node's loss, so that a node that stays away is not waited for again and again; and
+    /// not for ever when the request is held by one node after the other.
+    pub(crate) fn deadline(&self, since: Instant, down_since: Instant) -> Instant {
+        let (hold, patience) = (self.config.hold_timeout, self.config.node_timeout);
+        (down_since + hold).max(self.now + hold.min(LEAST_HOLD)).min(since + patience + hold)
     }
 
     /// Keeps a request until its node is back or another one serves its keys.
@@ -365,7 +404,7 @@ impl Dispatcher {
         let known = self.routing.as_ref().map(|routing| routing.node(node).clone());
         let Some(known) = known else { return LinkId::MAX };
         let address = Address { host: known.host, port: known.port };
-        let id = self.links.insert(Link::new(known.node_id, address, protocol));
+        let id = self.links.insert(Link::new(known.node_id, address, protocol, self.now));
         self.link_of[node.get()][protocol as usize] = Some(id);
         self.outbox.rare.push(RareWork::Open(id));
         id
@@ -378,12 +417,17 @@ impl Dispatcher {
     #[inline]
     pub(crate) fn reply(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
+        if reply.first() == Some(&b'>') {
+            // A push is nobody's reply.
+            return Ok(());
+        }
+        entry.heard = self.now;
         let Some(waiter) = entry.pipeline.pop() else { return Err(unasked(reply)) };
         if !entry.choked.is_empty() && entry.pipeline.held_bytes() < RELEASE_AT {
             self.release(link);
         }
         if waiter.target == Target::Handshake {
-            return handshake_reply(reply);
+            return self.handshake_reply(link, reply);
         }
         self.deliver(waiter.target, reply);
         Ok(())
@@ -398,7 +442,14 @@ impl Dispatcher {
                 if client.serial != id.serial {
                     return;
                 }
-                client.fill(place, reply, &mut self.spare);
+                if client.backlog() > CLOSE_AT_BACKLOG {
+                    tracing::warn!(peer = %client.peer, backlog = client.backlog(), "closing a client that takes no replies");
+                    client.closing = true;
+                    client.killed = true;
+                }
+                if !client.killed {
+                    client.fill(place, reply, &mut self.spare);
+                }
                 if !client.listed {
                     client.listed = true;
                     self.outbox.clients.push(id);
@@ -447,14 +498,6 @@ const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
 /// balancers and the health service ask it, and its answer tells no secret.
 fn is_open_to_all(command: &Command) -> bool {
     command.flags.contains(Flags::NO_AUTH) || command.name == "ping"
-}
-
-#[cold]
-fn handshake_reply(reply: &[u8]) -> Result<(), Failure> {
-    if reply.first() == Some(&b'-') {
-        return Err(Failure::Handshake(String::from_utf8_lossy(reply).trim().to_owned()));
-    }
-    Ok(())
 }
 
 #[cold]

@@ -163,7 +163,7 @@ impl World {
     fn connect(&mut self, node: usize) {
         for (id, _) in self.links(node) {
             if !self.bench.worker.links[id].up {
-                self.bench.worker.link_up(id);
+                self.bench.connect_link(id);
             }
         }
     }
@@ -215,7 +215,6 @@ fn answer_to(request: &str) -> String {
             format!("*{}\r\n{}", values.len(), values.concat())
         }
         Some("DBSIZE") => ":1\r\n".to_owned(),
-        Some("HELLO") => "%1\r\n+proto\r\n:3\r\n".to_owned(),
         other => panic!("a node was sent {other:?}"),
     }
 }

@@ -12,9 +12,10 @@ use resp::{Limits, Protocol, RequestScanner, encode_request};
 
 use crate::dispatch::{Dispatcher, Job};
 use crate::failure::Failure;
-use crate::hold::Held;
+use crate::hold::{Held, Sent};
 use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
+use crate::pipeline::Waiter;
 use crate::target::{Target, id_of};
 
 /// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
@@ -22,35 +23,68 @@ use crate::target::{Target, id_of};
 const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
-    /// A link is connected: the handshake goes first, then what waited for this node, in order.
-    pub(crate) fn link_up(&mut self, id: LinkId) {
+    /// A link is connected: the handshake goes first. It is up when the node has answered.
+    pub(crate) fn link_connected(&mut self, id: LinkId) {
         let now = self.now;
         let handshake = self.handshake(id);
         let Some(link) = self.links.get_mut(id) else { return };
+        link.heard = now;
+        link.suspected = None;
+        for request in handshake {
+            link.pipeline.push(&request, Waiter { bound: true, ..Waiter::new(Target::Handshake, now) });
+        }
+        self.list_link(id);
+    }
+
+    /// Takes an answer to the handshake; after the last one the link is up.
+    ///
+    /// # Errors
+    /// When the node refuses: too many clients, a wrong password, still loading.
+    #[cold]
+    pub(crate) fn handshake_reply(&mut self, id: LinkId, reply: &[u8]) -> Result<(), Failure> {
+        if reply.first() == Some(&b'-') {
+            return Err(Failure::Handshake(String::from_utf8_lossy(reply).trim().to_owned()));
+        }
+        if self.links[id].pipeline.is_empty() {
+            self.link_up(id);
+        }
+        Ok(())
+    }
+
+    /// The node is there: what waited for it goes out, in order. What it may have executed before and may not
+    /// execute twice is answered with an error, because the requests behind it cannot wait: they would
+    /// overtake it.
+    fn link_up(&mut self, id: LinkId) {
+        let link = &mut self.links[id];
         link.up = true;
         self.stats.connected_links += 1;
-        link.suspected = None;
         if std::mem::take(&mut link.failing) {
             tracing::info!(node = %link.node, "node connection is back");
         }
-        for request in handshake {
-            link.pipeline.push(&request, Target::Handshake, now, true);
-        }
         let (node, protocol) = (link.node.clone(), link.protocol);
-        let waiting =
-            self.hold.take_if(|held| held.node == node && held.protocol == protocol && held.may_repeat());
-        let link = &mut self.links[id];
-        for held in waiting {
-            self.stats.resent += u64::from(held.sent);
-            link.pipeline.push(&held.wire, held.target, held.since, held.bound);
+        for held in self.hold.take_if(|held| held.node == node && held.protocol == protocol) {
+            if !held.may_repeat() {
+                self.expire(&held);
+                continue;
+            }
+            self.stats.resent += u64::from(held.sent != Sent::Nowhere);
+            let (bound, tried) = (held.bound, held.sent != Sent::Nowhere);
+            let waiter = Waiter { bound, tried, ..Waiter::new(held.target, held.since) };
+            self.links[id].pipeline.push(&held.wire, waiter);
         }
-        if !link.pipeline.is_empty() && !link.listed {
+        self.list_link(id);
+    }
+
+    /// Puts the link into the list of those with bytes to write, if it has any.
+    fn list_link(&mut self, id: LinkId) {
+        let link = &mut self.links[id];
+        if !link.pipeline.unsent().is_empty() && !link.listed {
             link.listed = true;
             self.outbox.links.push(id);
         }
     }
 
-    /// What a new connection says first.
+    /// What a new connection says first: at least a PING, because a node that accepts may still refuse.
     fn handshake(&self, id: LinkId) -> Vec<Vec<u8>> {
         let encoded = |args: &[&[u8]]| {
             let mut wire = Vec::new();
@@ -60,23 +94,44 @@ impl Dispatcher {
         let auth =
             self.config.node_password.as_ref().map(|password| encoded(&[b"AUTH", password.as_bytes()]));
         let resp3 = self.links.get(id).is_some_and(|link| link.protocol == Protocol::Resp3);
-        auth.into_iter().chain(resp3.then(|| encoded(&[b"HELLO", b"3"]))).collect()
+        let greeting = if resp3 { encoded(&[b"HELLO", b"3"]) } else { encoded(&[b"PING"]) };
+        auth.into_iter().chain([greeting]).collect()
     }
 
-    /// A link was lost, or could not be made: its requests are held, and the health service is told.
+    /// A link was lost, or could not be made: its requests are held, and the health service is told, unless
+    /// it is this proxy that is at fault.
     pub(crate) fn link_failed(&mut self, id: LinkId, failure: &Failure) {
         let Some(link) = self.links.get(id) else { return };
         self.stats.link_failures += 1;
-        let (node, kind, detail) = (link.node.clone(), failure.kind(), failure.to_string());
-        self.outbox.rare.push(RareWork::Report(Suspicion { node, kind, detail }));
+        if let Some(kind) = failure.kind() {
+            let (node, detail) = (link.node.clone(), failure.to_string());
+            self.outbox.rare.push(RareWork::Report(Suspicion { node, kind, detail }));
+        }
+        let node = link.node.clone();
         self.empty(id);
+        if let Some(routing) = self.routing.clone() {
+            // Keys that moved while their requests were on the way are served elsewhere now.
+            self.resend_if(|held| held.node == node && !held.bound && has_moved(held, &routing));
+        }
+    }
+
+    /// Sends the held requests for which `wanted` holds to where their keys live now.
+    fn resend_if(&mut self, wanted: impl FnMut(&Held) -> bool) {
+        for held in self.hold.take_if(wanted) {
+            self.resend(&held);
+        }
     }
 
     /// Takes everything off a link and marks it as down.
     fn empty(&mut self, id: LinkId) {
         self.release(id);
+        let now = self.now;
         let link = &mut self.links[id];
-        self.stats.connected_links -= u64::from(std::mem::take(&mut link.up));
+        if std::mem::take(&mut link.up) {
+            self.stats.connected_links -= 1;
+            link.down_since = now;
+        }
+        let down_since = link.down_since;
         let pipeline = std::mem::take(&mut link.pipeline);
         let (node, protocol) = (link.node.clone(), link.protocol);
         for request in pipeline.unanswered() {
@@ -84,15 +139,20 @@ impl Dispatcher {
             if waiter.target == Target::Handshake {
                 continue;
             }
+            let sent = match (request.sent, waiter.tried) {
+                (true, _) => Sent::Here,
+                (false, true) => Sent::Elsewhere,
+                (false, false) => Sent::Nowhere,
+            };
             self.hold(Held {
                 wire: request.wire.to_vec(),
                 target: waiter.target,
                 protocol,
                 since: waiter.since,
-                deadline: self.deadline(waiter.since),
+                deadline: self.deadline(waiter.since, down_since),
                 bound: waiter.bound,
                 node: node.clone(),
-                sent: request.sent,
+                sent,
             });
         }
     }
@@ -117,9 +177,8 @@ impl Dispatcher {
         let is_routable = |held: &Held| {
             routing.index_of(held.node.as_str()).is_some_and(|index| routing.node(index).routable)
         };
-        for held in self.hold.take_if(|held| !is_routable(held)) {
-            self.resend(&held);
-        }
+        // A stand-in whose owner is back is routable, but what is held for it belongs to the owner again.
+        self.resend_if(|held| !is_routable(held) || (!held.bound && has_moved(held, routing)));
     }
 
     /// The node a link still serves in the new routing, if it does.
@@ -131,9 +190,11 @@ impl Dispatcher {
         same.then_some((index, link.protocol))
     }
 
+    /// Closes the link to a node that is out, or that has another address and so is another process.
     fn close(&mut self, id: LinkId) {
         self.empty(id);
-        self.links.remove(id);
+        let link = self.links.remove(id);
+        self.hold.leave(&link.node, link.protocol);
         self.outbox.rare.push(RareWork::Close(id));
     }
 
@@ -151,7 +212,8 @@ impl Dispatcher {
         let request = scanner.request(&held.wire);
         if let Some(command) = request.get(0).and_then(commands::lookup) {
             let (target, protocol, since) = (held.target, held.protocol, held.since);
-            self.carry_out(command, Job { request, target, protocol, since });
+            let tried = held.sent != Sent::Nowhere;
+            self.carry_out(command, Job { request, target, protocol, since, tried });
         }
     }
 
@@ -166,7 +228,6 @@ impl Dispatcher {
 
     /// Ends every client once it has what it is owed.
     pub(crate) fn drain(&mut self) {
-        self.draining = true;
         let ids: Vec<_> = self.clients.iter().map(id_of).collect();
         for id in ids {
             if let Some(client) = self.client(id) {
@@ -184,14 +245,19 @@ impl Dispatcher {
     /// Gives up what has waited too long, and suspects links that are slow.
     pub(crate) fn tick(&mut self) {
         self.expire_held();
-        let (now, patience) = (self.now, self.config.node_timeout);
-        let suspect_after = self.config.suspect_after;
+        let (now, config) = (self.now, Arc::clone(&self.config));
         for (id, link) in &mut self.links {
             let Some(oldest) = link.pipeline.oldest() else { continue };
-            let waited = now.saturating_duration_since(oldest.since);
+            // A node that answers is not silent, however long the queue is; and a new connection has not
+            // been silent for as long as a request has waited that was sent again.
+            let waited = now.saturating_duration_since(oldest.since.max(link.heard));
+            // Until the handshake is answered the node is still being connected to.
+            let patience = if link.up { config.node_timeout } else { config.connect_timeout };
             if waited > patience {
                 self.outbox.rare.push(RareWork::GiveUp(id));
-            } else if waited > suspect_after && link.suspected.is_none_or(|at| at + SUSPECT_EVERY <= now) {
+            } else if waited > config.suspect_after
+                && link.suspected.is_none_or(|at| at + SUSPECT_EVERY <= now)
+            {
                 link.suspected = Some(now);
                 let detail = format!("no reply for {} ms", waited.as_millis());
                 let suspicion = Suspicion { node: link.node.clone(), kind: ReportKind::Timeout, detail };
@@ -201,16 +267,34 @@ impl Dispatcher {
     }
 
     fn expire_held(&mut self) {
-        let now = self.now;
-        for held in self.hold.take_if(|held| held.deadline < now) {
-            self.stats.expired += 1;
-            let waited = now.saturating_duration_since(held.since).as_millis();
-            let executed = if held.sent { "may have been executed" } else { "was not executed" };
-            let text = format!(
-                "UNAVAILABLE node {} gave no answer within {waited} ms (epoch {}); the command {executed}",
-                held.node, self.stats.epoch
-            );
-            self.fail(held.target, &text);
+        for held in self.hold.take_overdue(self.now) {
+            self.expire(&held);
         }
     }
+
+    /// Gives up a request: says what is known of it.
+    fn expire(&mut self, held: &Held) {
+        self.stats.expired += 1;
+        let waited = self.now.saturating_duration_since(held.since).as_millis();
+        let executed = match held.sent {
+            Sent::Nowhere => "was not executed",
+            Sent::Elsewhere | Sent::Here => "may have been executed",
+        };
+        let text = format!(
+            "UNAVAILABLE node {} gave no answer within {waited} ms (epoch {}); the command {executed}",
+            held.node, self.stats.epoch
+        );
+        self.fail(held.target, &text);
+    }
+}
+
+/// Whether another node than the one it is held for serves a key of the request now.
+fn has_moved(held: &Held, routing: &Routing) -> bool {
+    let here = routing.index_of(held.node.as_str());
+    let mut scanner = RequestScanner::new(Limits::default());
+    let Ok(Some(_)) = scanner.scan(&held.wire) else { return false };
+    let request = scanner.request(&held.wire);
+    let Some(command) = request.get(0).and_then(commands::lookup) else { return false };
+    let Ok(mut keys) = command.keys(request.len(), |index| request.arg(index)) else { return false };
+    keys.any(|position| routing.serving(routing.slot(request.arg(position))) != here)
 }

@@ -22,6 +22,9 @@ pub(crate) enum Failure {
     /// It refused the connection's handshake.
     #[error("handshake refused: {0}")]
     Handshake(String),
+    /// This proxy could not even try: no file descriptor or port left, or the name does not resolve.
+    #[error("cannot connect from here: {0}")]
+    Own(String),
 }
 
 impl Failure {
@@ -30,18 +33,45 @@ impl Failure {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::Timeout,
+            io::ErrorKind::AddrNotAvailable => Self::Own(error.to_string()),
+            _ if is_out_of_files(error) => Self::Own(error.to_string()),
+            // The system numbers its errors; what has no number never got as far as a connection.
+            _ if error.raw_os_error().is_none() => Self::Own(error.to_string()),
             _ => Self::Lost(error.to_string()),
         }
     }
 
-    /// How it is reported.
-    pub(crate) fn kind(&self) -> ReportKind {
+    /// How it is reported. `None`: it says nothing about the node.
+    pub(crate) fn kind(&self) -> Option<ReportKind> {
         match self {
-            Self::Refused => ReportKind::Refused,
-            Self::Lost(_) => ReportKind::Reset,
-            Self::Timeout => ReportKind::Timeout,
-            Self::Protocol(_) => ReportKind::Protocol,
-            Self::Handshake(_) => ReportKind::Error,
+            Self::Refused => Some(ReportKind::Refused),
+            Self::Lost(_) => Some(ReportKind::Reset),
+            Self::Timeout => Some(ReportKind::Timeout),
+            Self::Protocol(_) => Some(ReportKind::Protocol),
+            Self::Handshake(_) => Some(ReportKind::Error),
+            Self::Own(_) => None,
         }
+    }
+}
+
+/// Whether the process or the system has no file descriptor left.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    /// `ENFILE` and `EMFILE` on Linux.
+    const OUT_OF_FILES: [i32; 2] = [23, 24];
+    error.raw_os_error().is_some_and(|number| OUT_OF_FILES.contains(&number))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_proxy_itself_lacks_is_no_failure_of_the_node() {
+        let kind = |number| Failure::of(&io::Error::from_raw_os_error(number)).kind();
+        // EMFILE, EADDRNOTAVAIL; ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ETIMEDOUT.
+        assert_eq!([24, 99].map(kind), [None, None]);
+        let expected = [ReportKind::Refused, ReportKind::Reset, ReportKind::Reset, ReportKind::Timeout];
+        assert_eq!([111, 104, 113, 110].map(kind), expected.map(Some));
+        assert_eq!(Failure::of(&io::Error::other("failed to lookup address information")).kind(), None);
     }
 }

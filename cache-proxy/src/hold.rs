@@ -32,8 +32,19 @@ pub(crate) struct Held {
     pub(crate) bound: bool,
     /// The node it was meant for.
     pub(crate) node: NodeId,
-    /// Whether that node may have executed it.
-    pub(crate) sent: bool,
+    /// Who may have executed it.
+    pub(crate) sent: Sent,
+}
+
+/// Where a held request has been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// Nowhere: it was certainly not executed.
+    Nowhere,
+    /// To a node that does not serve its keys any more; what that one did with it is discarded.
+    Elsewhere,
+    /// To the node it is held for.
+    Here,
 }
 
 impl Held {
@@ -41,7 +52,12 @@ impl Held {
     /// answers the same. On another node every request may run: what the lost node did with it is discarded
     /// when that one rejoins.
     pub(crate) fn may_repeat(&self) -> bool {
-        !self.sent || self.is_repeatable()
+        self.sent != Sent::Here || self.is_repeatable()
+    }
+
+    /// Memory it takes.
+    fn cost(&self) -> usize {
+        self.wire.len() + size_of::<Self>()
     }
 
     fn is_repeatable(&self) -> bool {
@@ -58,16 +74,19 @@ impl Held {
 pub(crate) struct Hold {
     queue: VecDeque<Held>,
     bytes: usize,
+    /// No request's deadline is before this.
+    earliest: Option<Instant>,
 }
 
 impl Hold {
     /// Keeps a request, or gives it back when there is no room.
     pub(crate) fn push(&mut self, held: Held) -> Result<(), Held> {
         // One request is always taken: a large value is no reason to fail.
-        if !self.queue.is_empty() && self.bytes + held.wire.len() > MOST_BYTES {
+        if !self.queue.is_empty() && self.bytes + held.cost() > MOST_BYTES {
             return Err(held);
         }
-        self.bytes += held.wire.len();
+        self.bytes += held.cost();
+        self.earliest = Some(self.earliest.map_or(held.deadline, |earliest| earliest.min(held.deadline)));
         self.queue.push_back(held);
         Ok(())
     }
@@ -78,7 +97,7 @@ impl Hold {
         let mut kept = VecDeque::with_capacity(self.queue.len());
         for held in self.queue.drain(..) {
             if wanted(&held) {
-                self.bytes -= held.wire.len();
+                self.bytes -= held.cost();
                 taken.push(held);
             } else {
                 kept.push_back(held);
@@ -86,6 +105,26 @@ impl Hold {
         }
         self.queue = kept;
         taken
+    }
+
+    /// Notes that the process is gone, or discards what it did, that may have executed requests for `node`:
+    /// they may run on another.
+    pub(crate) fn leave(&mut self, node: &NodeId, protocol: Protocol) {
+        for held in self.queue.iter_mut().filter(|held| held.node == *node && held.protocol == protocol) {
+            if held.sent == Sent::Here {
+                held.sent = Sent::Elsewhere;
+            }
+        }
+    }
+
+    /// Takes out the requests whose deadline is before `now`. Costs nothing while there are none.
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Held> {
+        if self.earliest.is_none_or(|earliest| earliest >= now) {
+            return Vec::new();
+        }
+        let overdue = self.take_if(|held| held.deadline < now);
+        self.earliest = self.queue.iter().map(|held| held.deadline).min();
+        overdue
     }
 
     /// The number of requests held.
@@ -101,6 +140,7 @@ impl Hold {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn held(node: &str, bytes: usize) -> Held {
         Held {
@@ -111,7 +151,7 @@ mod tests {
             deadline: Instant::now(),
             bound: false,
             node: NodeId::new(node).unwrap(),
-            sent: true,
+            sent: Sent::Here,
         }
     }
 
@@ -123,7 +163,7 @@ mod tests {
         }
         let lens = |taken: Vec<Held>| taken.iter().map(|held| held.wire.len()).collect::<Vec<_>>();
         assert_eq!(lens(hold.take_if(|held| held.node.as_str() == "b")), [2, 4]);
-        assert_eq!(hold.bytes, 4);
+        assert_eq!(hold.bytes, 4 + 2 * size_of::<Held>());
         assert_eq!(lens(hold.take_if(|_| true)), [1, 3]);
         assert!(hold.is_empty() && hold.bytes == 0);
     }
@@ -137,12 +177,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_overdue_is_taken_and_nothing_else() {
+        let start = Instant::now();
+        let mut hold = Hold::default();
+        for seconds in [3, 1, 2] {
+            let deadline = start + Duration::from_secs(seconds);
+            hold.push(Held { deadline, ..held("a", 1) }).unwrap();
+        }
+        let overdue =
+            |hold: &mut Hold, seconds| hold.take_overdue(start + Duration::from_secs(seconds)).len();
+        assert_eq!([overdue(&mut hold, 1), overdue(&mut hold, 2), overdue(&mut hold, 9)], [0, 1, 2]);
+        hold.push(Held { deadline: start, ..held("a", 1) }).unwrap();
+        assert_eq!(overdue(&mut hold, 1), 1);
+    }
+
+    #[test]
     fn what_may_have_run_is_repeated_only_when_it_may_run_twice() {
-        let request = |sent, wire: &str| Held { sent, wire: wire.as_bytes().to_vec(), ..held("a", 1) };
+        let request = |sent: Sent, wire: &str| Held { sent, wire: wire.as_bytes().to_vec(), ..held("a", 1) };
         let get = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
         let incr = "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n";
-        assert!(request(false, incr).may_repeat());
-        assert!(request(true, get).may_repeat());
-        assert!(!request(true, incr).may_repeat());
+        assert!(request(Sent::Elsewhere, incr).may_repeat());
+        assert!(request(Sent::Here, get).may_repeat());
+        assert!(!request(Sent::Here, incr).may_repeat());
     }
 }

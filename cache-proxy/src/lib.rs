@@ -29,6 +29,7 @@ mod gather;
 mod grouping;
 mod hold;
 mod info;
+mod keepalive;
 mod link;
 mod listener;
 mod local;

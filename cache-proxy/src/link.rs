@@ -20,8 +20,13 @@ pub(crate) struct Link {
     pub(crate) node: NodeId,
     pub(crate) address: Address,
     pub(crate) protocol: Protocol,
-    /// Connected; requests go into the pipeline. While it is not, they are held.
+    /// Connected, and the node has answered the handshake: requests go into the pipeline. Until then they
+    /// are held, so that a node's refusal is nobody's reply.
     pub(crate) up: bool,
+    /// Since when it is not up.
+    pub(crate) down_since: Instant,
+    /// When it was connected or last answered.
+    pub(crate) heard: Instant,
     /// Whether it is in the list of links with bytes to write.
     pub(crate) listed: bool,
     pub(crate) pipeline: Pipeline,
@@ -34,12 +39,14 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(node: NodeId, address: Address, protocol: Protocol) -> Self {
+    pub(crate) fn new(node: NodeId, address: Address, protocol: Protocol, now: Instant) -> Self {
         Self {
             node,
             address,
             protocol,
             up: false,
+            down_since: now,
+            heard: now,
             listed: false,
             pipeline: Pipeline::default(),
             choked: Vec::new(),

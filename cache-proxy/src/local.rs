@@ -56,13 +56,12 @@ pub(crate) fn answer(
     }
 }
 
-/// `PING` is what a load balancer asks, so it says whether requests can be served: not before the first view,
-/// and not while draining.
+/// `PING` is what a load balancer asks, so it says whether requests can be served: not before the first
+/// view.
 fn ping(worker: &Dispatcher, request: &Request<'_>, to: &mut Encoder<'_>) {
     match request.get(1) {
         _ if request.len() > 2 => to.error("ERR wrong number of arguments for 'ping' command"),
         _ if worker.routing.is_none() => to.error(NO_VIEW),
-        _ if worker.draining => to.error("LOADING the proxy is shutting down"),
         Some(text) => to.bulk(text),
         None => to.simple("PONG"),
     }
@@ -82,7 +81,7 @@ fn hello(worker: &mut Dispatcher, id: ClientId, request: &Request<'_>, out: &mut
         if let Some(name) = wanted.name {
             client.name = name.to_vec();
         }
-        client.protocol = wanted.protocol.unwrap_or(client.protocol);
+        client.switch_to(wanted.protocol.unwrap_or(client.protocol));
         Ok((client.protocol, client.serial))
     });
     match result {
@@ -154,7 +153,7 @@ pub(crate) fn is_name(name: &[u8]) -> bool {
 fn reset(worker: &mut Dispatcher, id: ClientId, out: &mut Vec<u8>) {
     let authenticated = worker.config.password.is_none();
     if let Some(client) = worker.client(id) {
-        client.protocol = Protocol::Resp2;
+        client.switch_to(Protocol::Resp2);
         client.name.clear();
         client.authenticated = authenticated;
     }

@@ -94,6 +94,7 @@ fn kill(worker: &mut Dispatcher, request: &Request<'_>, to: &mut Encoder<'_>) {
     for id in &found {
         if let Some(client) = worker.client(*id) {
             client.closing = true;
+            client.killed = true;
         }
         worker.list(*id);
     }

@@ -19,8 +19,8 @@ pub(crate) enum Merge {
     /// Arrays are taken apart and put in the order of the keys asked for, by the part that holds each key:
     /// `MGET`.
     ByKey(Vec<u16>),
-    /// The first part that is not null: `RANDOMKEY`.
-    FirstNonNull,
+    /// The first part that is not null, from the given one on: `RANDOMKEY`.
+    NonNull(usize),
     /// One node's `SCAN` page; the cursor is replaced by the one that goes on from `node`.
     Scan {
         /// Index of the node asked.
@@ -37,7 +37,7 @@ impl Merge {
             Self::Sum => b":0\r\n",
             Self::First => b"+OK\r\n",
             Self::Concat | Self::ByKey(_) => b"*0\r\n",
-            Self::FirstNonNull => b"$-1\r\n",
+            Self::NonNull(_) => b"$-1\r\n",
             Self::Scan { .. } => b"*2\r\n$1\r\n0\r\n*0\r\n",
         }
     }
@@ -54,7 +54,7 @@ impl Merge {
             Self::First => parts.first().map(|part| out.extend_from_slice(part)),
             Self::Concat => concat(parts, out, protocol),
             Self::ByKey(order) => by_key(order, parts, &mut Encoder::new(out, protocol)),
-            Self::FirstNonNull => first_non_null(parts, out, protocol),
+            Self::NonNull(start) => non_null(parts, *start, out, protocol),
             Self::Scan { node, nodes } => scan(parts, *node, *nodes, out, protocol),
         };
         if merged.is_none() {
@@ -96,8 +96,9 @@ fn by_key(order: &[u16], parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> 
     Some(())
 }
 
-fn first_non_null(parts: &[Vec<u8>], out: &mut Vec<u8>, protocol: Protocol) -> Option<()> {
-    match parts.iter().find(|part| !matches!(part.as_slice(), b"$-1\r\n" | b"_\r\n")) {
+fn non_null(parts: &[Vec<u8>], start: usize, out: &mut Vec<u8>, protocol: Protocol) -> Option<()> {
+    let (before, from) = parts.split_at(start.checked_rem(parts.len())?);
+    match from.iter().chain(before).find(|part| !matches!(part.as_slice(), b"$-1\r\n" | b"_\r\n")) {
         Some(part) => out.extend_from_slice(part),
         None => Encoder::new(out, protocol).null(),
     }
@@ -192,8 +193,13 @@ mod tests {
             &["*1\r\n$-1\r\n", "*2\r\n$1\r\na\r\n$1\r\nc\r\n"],
             "*3\r\n$1\r\na\r\n$-1\r\n$1\r\nc\r\n",
         );
-        check(&Merge::FirstNonNull, &["$-1\r\n", "$1\r\nk\r\n"], "$1\r\nk\r\n");
-        check(&Merge::FirstNonNull, &["$-1\r\n"], "$-1\r\n");
+        let keys = ["$1\r\na\r\n", "$-1\r\n", "$1\r\nc\r\n"];
+        for (start, expected) in
+            [(0, "$1\r\na\r\n"), (1, "$1\r\nc\r\n"), (2, "$1\r\nc\r\n"), (3, "$1\r\na\r\n")]
+        {
+            check(&Merge::NonNull(start), &keys, expected);
+        }
+        check(&Merge::NonNull(7), &["$-1\r\n"], "$-1\r\n");
     }
 
     #[test]
@@ -218,7 +224,7 @@ mod tests {
             (Merge::Sum, ":3\r\n", ":3\r\n"),
             (Merge::First, "+OK\r\n", "+OK\r\n"),
             (Merge::Concat, "*1\r\n:1\r\n", "*1\r\n:1\r\n"),
-            (Merge::FirstNonNull, "$1\r\nk\r\n", "$1\r\nk\r\n"),
+            (Merge::NonNull(0), "$1\r\nk\r\n", "$1\r\nk\r\n"),
         ] {
             let absent = String::from_utf8(merge.absent().to_vec()).unwrap();
             check(&merge, &[&absent, part], expected);

@@ -5,7 +5,9 @@
 //! do not all come at once), and why the connection was lost.
 
 use std::cell::{Cell, RefCell};
+use std::collections::hash_map::RandomState;
 use std::future::poll_fn;
+use std::hash::BuildHasher;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -17,6 +19,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
+use crate::keepalive;
 use crate::link::LinkId;
 use crate::pipeline::Pipeline;
 use crate::read::poll_read;
@@ -72,18 +75,21 @@ impl LinkSocket {
 
 /// Keeps the link connected for as long as the task lives.
 pub(crate) async fn run(worker: Rc<Worker>, id: LinkId, socket: Rc<LinkSocket>) {
-    let mut pauses = Pauses::new(id);
+    let mut pauses = Pauses::new(random_seed());
     loop {
-        let connected = Instant::now();
         let failure = match connect(&worker, id).await {
-            Ok(stream) => serve(&worker, id, &socket, stream).await,
+            Ok(stream) => {
+                let connected = Instant::now();
+                let failure = serve(&worker, id, &socket, stream).await;
+                if connected.elapsed() > STABLE {
+                    pauses = Pauses::new(random_seed());
+                }
+                failure
+            }
             Err(failure) => failure,
         };
         socket.writer.take();
         report(&worker, id, &failure);
-        if connected.elapsed() > STABLE {
-            pauses = Pauses::new(id);
-        }
         sleep(pauses.next()).await;
     }
 }
@@ -108,6 +114,7 @@ async fn connect(worker: &Worker, id: LinkId) -> Result<TcpStream, Failure> {
     let stream = stream.map_err(|error| Failure::of(&error))?;
     // Requests are written in whole turns; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    keepalive::towards_node(&stream);
     Ok(stream)
 }
 
@@ -117,7 +124,7 @@ async fn serve(worker: &Rc<Worker>, id: LinkId, socket: &Rc<LinkSocket>, stream:
     socket.blocked.set(false);
     socket.given_up.set(false);
     socket.writer.replace(Some(writer));
-    worker.event(|dispatcher| dispatcher.link_up(id));
+    worker.event(|dispatcher| dispatcher.link_connected(id));
     let mut reading = Reading {
         worker: Rc::clone(worker),
         socket: Rc::clone(socket),
@@ -154,7 +161,10 @@ impl Reading {
     async fn step(&mut self) -> Result<(), Failure> {
         match poll_fn(|context| self.poll(context)).await {
             Event::Read(Ok(0)) => Err(Failure::Lost("closed by the node".to_owned())),
-            Event::Read(Ok(len)) => self.take(len),
+            Event::Read(Ok(len)) => {
+                self.heard();
+                self.take(len)
+            }
             Event::Read(Err(error)) => Err(Failure::of(&error)),
             Event::Attention if self.socket.given_up.get() => Err(Failure::Timeout),
             Event::Attention => Ok(()),
@@ -183,6 +193,13 @@ impl Reading {
         poll_read(&mut self.reader, context, &mut scratch).map(Event::Read)
     }
 
+    /// A node in the middle of a large reply is not silent.
+    fn heard(&self) {
+        if let Some(link) = self.worker.dispatcher.borrow_mut().links.get_mut(self.id) {
+            link.heard = Instant::now();
+        }
+    }
+
     /// Takes the bytes that are in the scratch buffer.
     fn take(&mut self, len: usize) -> Result<(), Failure> {
         let worker = Rc::clone(&self.worker);
@@ -197,7 +214,9 @@ impl Reading {
             let taken = self.replies(&partial)?;
             self.partial = partial;
             self.partial.drain(..taken);
-            self.partial.shrink_to(KEPT_PARTIAL.max(self.partial.len()));
+            if self.partial.is_empty() {
+                self.partial.shrink_to(KEPT_PARTIAL);
+            }
         }
         Ok(())
     }
@@ -225,6 +244,11 @@ impl Reading {
     }
 }
 
+/// A seed of its own for each call: proxies in containers have the same process and link numbers.
+fn random_seed() -> u64 {
+    RandomState::new().hash_one(0)
+}
+
 /// The pauses between attempts: each twice the last, spread over their upper half.
 struct Pauses {
     next: Duration,
@@ -232,11 +256,9 @@ struct Pauses {
 }
 
 impl Pauses {
-    fn new(seed: usize) -> Self {
-        // Different for each link, and for each process that has the same links.
-        let random =
-            (u64::from(std::process::id()) << 32 | seed as u64 | 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        Self { next: FIRST_PAUSE, random }
+    fn new(seed: u64) -> Self {
+        // xorshift never leaves 0.
+        Self { next: FIRST_PAUSE, random: seed.max(1) }
     }
 
     fn next(&mut self) -> Duration {
@@ -259,6 +281,7 @@ mod tests {
     fn pauses_grow_to_a_limit_and_are_spread() {
         let mut pauses = Pauses::new(7);
         let taken: Vec<_> = (0..12).map(|_| pauses.next()).collect();
+        assert_ne!(random_seed(), random_seed());
         assert!(taken[0] >= FIRST_PAUSE / 2 && taken[0] <= FIRST_PAUSE);
         assert!(taken.iter().all(|pause| *pause <= LONGEST_PAUSE));
         assert!(taken[8..].iter().all(|pause| *pause >= LONGEST_PAUSE / 2));

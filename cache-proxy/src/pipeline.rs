@@ -25,10 +25,24 @@ pub(crate) struct Waiter {
     pub(crate) target: Target,
     /// Since when the client has been waiting for it.
     pub(crate) since: Instant,
-    /// Length of the request in bytes.
-    len: u32,
     /// Whether it was meant for this node and no other: a part of a `DBSIZE`, not a `GET`.
     pub(crate) bound: bool,
+    /// Whether another node may have executed it before.
+    pub(crate) tried: bool,
+}
+
+/// A waiter and the length of its request.
+#[derive(Debug, Clone, Copy)]
+struct Awaited {
+    waiter: Waiter,
+    len: u32,
+}
+
+impl Waiter {
+    /// A waiter for the reply to a request that may go anywhere and has been nowhere.
+    pub(crate) fn new(target: Target, since: Instant) -> Self {
+        Self { target, since, bound: false, tried: false }
+    }
 }
 
 /// A request taken back from a broken connection.
@@ -36,7 +50,7 @@ pub(crate) struct Waiter {
 pub(crate) struct Unanswered<'a> {
     pub(crate) waiter: Waiter,
     pub(crate) wire: &'a [u8],
-    /// Whether any of its bytes had been handed to the kernel.
+    /// Whether the node may have executed it: its last byte had been handed to the kernel.
     pub(crate) sent: bool,
 }
 
@@ -49,16 +63,16 @@ pub(crate) struct Pipeline {
     answered: usize,
     /// End of the sent bytes.
     sent: usize,
-    waiters: VecDeque<Waiter>,
+    waiters: VecDeque<Awaited>,
 }
 
 impl Pipeline {
     /// Appends a request.
     #[inline]
-    pub(crate) fn push(&mut self, wire: &[u8], target: Target, since: Instant, bound: bool) {
+    pub(crate) fn push(&mut self, wire: &[u8], waiter: Waiter) {
         self.buffer.extend_from_slice(wire);
         // A request is at most 1 GiB long: `resp::Limits::max_request_len`.
-        self.waiters.push_back(Waiter { target, since, len: wire.len() as u32, bound });
+        self.waiters.push_back(Awaited { waiter, len: wire.len() as u32 });
     }
 
     /// The bytes still to be written to the socket.
@@ -73,18 +87,21 @@ impl Pipeline {
         self.sent += len;
     }
 
-    /// Takes the waiter of the next reply. `None`: nobody asked for one.
+    /// Takes the waiter of the next reply. `None`: nobody asked for one, or has not asked to the end yet, so
+    /// the node is out of step.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Waiter> {
-        let waiter = self.waiters.pop_front()?;
-        self.answered += waiter.len as usize;
+        let end = self.answered + self.waiters.front()?.len as usize;
+        if end > self.sent {
+            return None;
+        }
+        let Awaited { waiter, .. } = self.waiters.pop_front()?;
+        self.answered = end;
         if self.answered == self.buffer.len() {
             self.clear();
         } else if self.answered > COMPACT_AFTER && self.answered * 2 > self.buffer.len() {
             self.buffer.drain(..self.answered);
-            // A reply can come before its request is wholly written only from a node that breaks the
-            // protocol; the rest of that request is then dropped with it.
-            self.sent = self.sent.saturating_sub(self.answered);
+            self.sent -= self.answered;
             self.answered = 0;
         }
         Some(waiter)
@@ -94,7 +111,7 @@ impl Pipeline {
         self.buffer.clear();
         self.buffer.shrink_to(KEPT_CAPACITY);
         if self.waiters.is_empty() {
-            self.waiters.shrink_to(KEPT_CAPACITY / size_of::<Waiter>());
+            self.waiters.shrink_to(KEPT_CAPACITY / size_of::<Awaited>());
         }
         self.answered = 0;
         self.sent = 0;
@@ -103,7 +120,7 @@ impl Pipeline {
     /// The request that has waited longest.
     #[inline]
     pub(crate) fn oldest(&self) -> Option<&Waiter> {
-        self.waiters.front()
+        self.waiters.front().map(|awaited| &awaited.waiter)
     }
 
     /// Bytes held, answered ones that were not dropped yet included.
@@ -120,10 +137,10 @@ impl Pipeline {
     /// Every unanswered request in order.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = Unanswered<'_>> {
         let mut start = self.answered;
-        self.waiters.iter().map(move |waiter| {
-            let end = start + waiter.len as usize;
+        self.waiters.iter().map(move |Awaited { waiter, len }| {
+            let end = start + *len as usize;
             let request =
-                Unanswered { waiter: *waiter, wire: &self.buffer[start..end], sent: start < self.sent };
+                Unanswered { waiter: *waiter, wire: &self.buffer[start..end], sent: end <= self.sent };
             start = end;
             request
         })
@@ -140,7 +157,7 @@ mod tests {
 
     fn pushed(pipeline: &mut Pipeline, wires: &[&str]) {
         for (index, wire) in (0..).zip(wires) {
-            pipeline.push(wire.as_bytes(), target(index), Instant::now(), false);
+            pipeline.push(wire.as_bytes(), Waiter::new(target(index), Instant::now()));
         }
     }
 
@@ -152,7 +169,8 @@ mod tests {
         assert_eq!(pipeline.pop().unwrap().target, target(0));
         assert_eq!(pipeline.unsent(), b"wothree");
         let left: Vec<_> = pipeline.unanswered().map(|request| (request.wire, request.sent)).collect();
-        assert_eq!(left, [(&b"two"[..], true), (b"three", false)]);
+        // A request of which only a part was sent cannot have been executed.
+        assert_eq!(left, [(&b"two"[..], false), (b"three", false)]);
     }
 
     #[test]
@@ -175,6 +193,7 @@ mod tests {
         pipeline.mark_sent(2 * COMPACT_AFTER + 1);
         pipeline.pop();
         pipeline.pop();
+        assert_eq!(pipeline.pop(), None, "its request is not wholly sent");
         assert_eq!(pipeline.held_bytes(), 4);
         assert_eq!(pipeline.unsent(), b"ast");
         assert_eq!(pipeline.unanswered().next().unwrap().wire, b"last");

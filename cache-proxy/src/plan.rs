@@ -49,7 +49,7 @@ pub(crate) enum FanOut {
     /// `KEYS`.
     Concat,
     /// `RANDOMKEY`.
-    FirstNonNull,
+    Any,
 }
 
 /// Why a request cannot be served. `Display` is the text of the error reply.
@@ -120,8 +120,8 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
     handling
 });
 
-/// What the proxy answers by itself. Everything that a client library sends when it connects is here
-///, so no client fails at its handshake.
+/// What the proxy answers by itself. Everything that a client library sends when it connects is here, so no
+/// client fails at its handshake.
 const LOCAL: [&str; 20] = [
     "ping",
     "echo",
@@ -154,7 +154,7 @@ fn of_command(command: &Command) -> Handling {
         "dbsize" => Handling::Every(FanOut::Sum),
         "flushall" | "flushdb" => Handling::Every(FanOut::First),
         "keys" => Handling::Every(FanOut::Concat),
-        "randomkey" => Handling::Every(FanOut::FirstNonNull),
+        "randomkey" => Handling::Every(FanOut::Any),
         "scan" => Handling::Scan,
         _ if !command.subcommands.is_empty() => Handling::BySubcommand,
         _ => of_class(command),

@@ -20,6 +20,8 @@ pub(crate) struct Replies {
     /// Place of the first entry.
     first: Place,
     line: VecDeque<Entry>,
+    /// Bytes of the replies that wait for their turn.
+    early: usize,
 }
 
 #[derive(Debug)]
@@ -43,6 +45,12 @@ impl Replies {
         self.line.len()
     }
 
+    /// Bytes of the replies that wait for their turn.
+    #[inline]
+    pub(crate) fn early_bytes(&self) -> usize {
+        self.early
+    }
+
     /// Takes the reply for `place`: appends it to `out`, and whatever waited behind it, or keeps it until
     /// its turn. A place that is not open is ignored: its request was given up.
     #[inline]
@@ -63,6 +71,7 @@ impl Replies {
     fn release(&mut self, out: &mut Vec<u8>, spare: &mut SpareBuffers) {
         while let Some(Entry::Early(reply)) = self.line.front_mut() {
             out.extend_from_slice(reply);
+            self.early -= reply.len();
             spare.put(std::mem::take(reply));
             self.line.pop_front();
             self.first += 1;
@@ -77,6 +86,7 @@ impl Replies {
         if let Some(entry @ Entry::Waiting) = ahead.and_then(|ahead| self.line.get_mut(ahead)) {
             let mut early = spare.take();
             early.extend_from_slice(reply);
+            self.early += reply.len();
             *entry = Entry::Early(early);
         }
     }
@@ -114,9 +124,9 @@ mod tests {
         let (mut replies, mut out, mut spare) = (Replies::default(), Vec::new(), SpareBuffers::default());
         let (a, b) = (replies.expect(), replies.expect());
         replies.fill(b, b"b", &mut out, &mut spare);
-        assert_eq!((out.as_slice(), replies.owed()), (&b""[..], 2));
+        assert_eq!((out.as_slice(), replies.owed(), replies.early_bytes()), (&b""[..], 2, 1));
         replies.fill(a, b"a", &mut out, &mut spare);
-        assert_eq!((out.as_slice(), replies.owed()), (&b"ab"[..], 0));
+        assert_eq!((out.as_slice(), replies.owed(), replies.early_bytes()), (&b"ab"[..], 0, 0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -49,7 +50,8 @@ pub async fn run(
 
     let published: Vec<Arc<Published>> = (0..config.workers).map(|_| Arc::default()).collect();
     let Listeners { of_worker, admin, address } = listeners;
-    let mut workers = Vec::new();
+    let clients = Arc::new(AtomicUsize::new(0));
+    let (ended, mut endings) = mpsc::channel(config.workers);
     for (index, (listeners, published)) in of_worker.into_iter().zip(&published).enumerate() {
         let wiring = Wiring {
             config: Arc::clone(&config),
@@ -58,15 +60,17 @@ pub async fn run(
             draining: draining.clone(),
             suspicions: suspect.clone(),
             published: Arc::clone(published),
+            clients: Arc::clone(&clients),
         };
+        let ended = ended.clone();
         let name = format!("worker-{index}");
-        workers.push(
-            thread::Builder::new()
-                .name(name)
-                .spawn(|| worker::run(wiring))
-                .context("cannot start a worker")?,
-        );
+        let work = move || {
+            // Whoever listens is there until all workers have ended.
+            let _ = ended.blocking_send(worker::run(wiring));
+        };
+        thread::Builder::new().name(name).spawn(work).context("cannot start a worker")?;
     }
+    drop(ended);
 
     let readiness = Readiness::new();
     tokio::spawn(reporter::run(config.proxy_id.clone(), client, routing_changes.clone(), suspicions));
@@ -79,16 +83,21 @@ pub async fn run(
     }
     // Whoever started this may have gone away; the proxy serves all the same.
     let _ = daemon::ready_line(address);
-    shutdown.await;
+    tokio::select! {
+        () = shutdown => {}
+        // Workers end when they are told to; one that ends before serves nobody.
+        early = endings.recv() => {
+            let failed = early.unwrap_or(Ok(()));
+            return Err(failed.err().map_or_else(|| anyhow::anyhow!("a worker ended"), anyhow::Error::from));
+        }
+    }
 
     readiness.set(false);
     drain.send_replace(true);
-    let joined = tokio::task::spawn_blocking(move || workers.into_iter().try_for_each(join));
-    joined.await?
-}
-
-fn join(worker: thread::JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
-    worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?.context("a worker failed")
+    while let Some(ending) = endings.recv().await {
+        ending.context("a worker failed")?;
+    }
+    Ok(())
 }
 
 /// Ready means that requests can be routed.

@@ -8,10 +8,11 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use resp::{Limits, RequestScanner};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
 
 use crate::read::poll_read;
 use crate::signal::Signal;
@@ -20,6 +21,16 @@ use crate::worker::Worker;
 
 /// Capacity of the pending bytes that is kept when there are none.
 const KEPT_PENDING: usize = 4 * 1024;
+
+/// How long a client that is being closed may take for its last replies. A node's slow reply may be among
+/// them, so it is longer than the default time for one.
+const LAST_REPLIES: Duration = Duration::from_secs(10);
+
+/// What a client may send before it has given the password: Redis' limits. It needs no more to say HELLO.
+const BEFORE_PASSWORD: Limits = {
+    let limits = Limits::DEFAULT;
+    Limits { max_args: 10, max_bulk_len: 16 * 1024, max_request_len: 64 * 1024, ..limits }
+};
 
 /// A client's socket and what its session should know.
 #[derive(Debug)]
@@ -59,6 +70,8 @@ pub(crate) struct Session {
     pending: Vec<u8>,
     /// Whether `pending` may hold whole requests, which wait until the client has taken replies.
     stalled: bool,
+    /// Whether the client may send requests of any size.
+    trusted: bool,
     /// The client has sent all it will ever send; it may still read.
     ended: bool,
 }
@@ -87,7 +100,8 @@ impl Session {
             socket,
             reader,
             id,
-            scanner: RequestScanner::new(Limits::default()),
+            scanner: RequestScanner::new(BEFORE_PASSWORD),
+            trusted: false,
             pending: Vec::new(),
             stalled: false,
             ended: false,
@@ -105,7 +119,7 @@ impl Session {
                 self.take_pending();
                 continue;
             }
-            match poll_fn(|context| self.poll(context, reading)).await {
+            match self.next(reading).await {
                 Event::Broken => break,
                 Event::Read(0) => self.ended = true,
                 Event::Read(len) => self.take(len),
@@ -120,6 +134,16 @@ impl Session {
             }
         }
         self.worker.dismiss(self.id);
+    }
+
+    /// Waits for the next event; but not for ever on a client that is only to take its last replies.
+    async fn next(&mut self, reading: bool) -> Event {
+        let closing = self.worker.dispatcher.borrow_mut().client(self.id).is_none_or(|client| client.closing);
+        let event = poll_fn(|context| self.poll(context, reading));
+        if closing {
+            return timeout(LAST_REPLIES, event).await.unwrap_or(Event::Broken);
+        }
+        event.await
     }
 
     fn poll(&mut self, context: &mut Context<'_>, reading: bool) -> Poll<Event> {
@@ -141,7 +165,7 @@ impl Session {
         let mut dispatcher = self.worker.dispatcher.borrow_mut();
         let Some(client) = dispatcher.client(self.id) else { return true };
         let no_more = client.closing || (self.ended && !self.stalled);
-        self.socket.broken.get() || (no_more && client.is_settled())
+        self.socket.broken.get() || client.killed || (no_more && client.is_settled())
     }
 
     /// Takes the bytes that are in the scratch buffer.
@@ -163,7 +187,9 @@ impl Session {
         let taken = self.requests(&pending);
         self.pending = pending;
         self.pending.drain(..taken);
-        self.pending.shrink_to(KEPT_PENDING.max(self.pending.len()));
+        if self.pending.is_empty() {
+            self.pending.shrink_to(KEPT_PENDING);
+        }
     }
 
     /// Hands the complete requests in `bytes` to the dispatcher, for as long as the client may send more;
@@ -174,6 +200,11 @@ impl Session {
         let mut taken = 0;
         self.stalled = true;
         while dispatcher.may_read(self.id) {
+            if !self.trusted && dispatcher.client(self.id).is_some_and(|client| client.authenticated) {
+                // Between two requests, or at the first byte: nothing is lost with the old scanner.
+                self.trusted = true;
+                self.scanner = RequestScanner::new(Limits::default());
+            }
             match self.scanner.scan(&bytes[taken..]) {
                 Ok(Some(len)) => {
                     let request = self.scanner.request(&bytes[taken..]);

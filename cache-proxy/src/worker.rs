@@ -13,6 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use cluster::Routing;
@@ -23,6 +24,8 @@ use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::failure::is_out_of_files;
+use crate::keepalive;
 use crate::link::LinkId;
 use crate::node_link::{self, LinkSocket};
 use crate::outbox::{RareWork, Suspicion};
@@ -44,13 +47,8 @@ const LINGER: Duration = Duration::from_millis(1);
 /// How often deadlines are looked at while something is waiting: a quarter of the default suspicion time.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long to wait after a failed accept: out of file descriptors, most likely, and some must be closed
-/// first.
+/// How long to wait when no file descriptor is left: some must be closed first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Tasks polled between two looks at the sockets. The default, 61, looks too often for a loop whose turns
-/// are made of many short tasks.
-const EVENT_INTERVAL: u32 = 128;
 
 /// What a worker gets from the control thread and gives to it.
 #[derive(Debug)]
@@ -61,6 +59,8 @@ pub(crate) struct Wiring {
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) suspicions: mpsc::Sender<Suspicion>,
     pub(crate) published: Arc<Published>,
+    /// Clients of all workers together.
+    pub(crate) clients: Arc<AtomicUsize>,
 }
 
 /// The shared state of one worker's tasks.
@@ -94,15 +94,14 @@ struct LinkTask {
 
 /// Runs a worker on this thread until it has drained.
 pub(crate) fn run(wiring: Wiring) -> std::io::Result<()> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, serve(wiring))
 }
 
 async fn serve(wiring: Wiring) -> std::io::Result<()> {
-    let Wiring { config, listeners, routing, mut draining, suspicions, published } = wiring;
+    let Wiring { config, listeners, routing, mut draining, suspicions, published, clients } = wiring;
     let worker = Rc::new(Worker {
-        dispatcher: RefCell::new(Dispatcher::new(Arc::clone(&config), Instant::now())),
+        dispatcher: RefCell::new(Dispatcher::new(Arc::clone(&config), Instant::now(), clients)),
         config,
         scratch: RefCell::new(vec![0; READ_LEN].into_boxed_slice()),
         sockets: RefCell::default(),
@@ -135,10 +134,12 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => worker.admit(stream, peer),
-            Err(error) => {
+            Err(error) if is_out_of_files(&error) => {
                 tracing::warn!(%error, "cannot accept a client");
                 sleep(ACCEPT_PAUSE).await;
             }
+            // A client that left before it was accepted.
+            Err(error) => tracing::debug!(%error, "a connection was lost before it was accepted"),
         }
     }
 }
@@ -339,6 +340,7 @@ impl Worker {
         };
         // Replies are written whole; waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
+        keepalive::towards_client(&stream);
         let (reader, writer) = stream.into_split();
         let socket = Rc::new(ClientSocket::new(writer));
         let mut sockets = self.sockets.borrow_mut();

@@ -160,6 +160,13 @@ async fn nodes(count: usize) -> (Vec<EchoNode>, Vec<SocketAddr>) {
     (nodes, addresses)
 }
 
+/// Answers what a new connection of the proxy says first.
+async fn greet(node: &mut TcpStream) {
+    let mut ping = [0; "*1\r\n$4\r\nPING\r\n".len()];
+    node.read_exact(&mut ping).await.unwrap();
+    node.write_all(b"+PONG\r\n").await.unwrap();
+}
+
 /// The bulk string that an echo node answers.
 fn echoed(words: &str) -> String {
     format!("${}\r\n{words}\r\n", words.len())
@@ -318,6 +325,7 @@ async fn at_shutdown_what_is_in_flight_is_answered_and_idle_clients_are_closed()
     idle.send(b"PING\r\n").await;
     idle.expect("+PONG\r\n").await;
     busy.send(b"GET k\r\n").await;
+    greet(&mut node).await;
     let mut request = [0; 20];
     node.read_exact(&mut request).await.unwrap();
 
@@ -326,6 +334,41 @@ async fn at_shutdown_what_is_in_flight_is_answered_and_idle_clients_are_closed()
     node.write_all(b"$4\r\nlast\r\n").await.unwrap();
     assert_eq!(busy.read_to_end().await, "$4\r\nlast\r\n");
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_is_killed_or_speaks_http_is_cut_off() {
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &[]).await;
+    let mut killed = proxy.connect().await;
+    killed.send(b"CLIENT ID\r\n").await;
+    killed.expect(":1\r\n").await;
+    let mut killer = proxy.connect().await;
+    killer.send(b"CLIENT KILL ID 1\r\n").await;
+    killer.expect(":1\r\n").await;
+    assert_eq!(killed.read_to_end().await, "");
+
+    let mut browser = proxy.connect().await;
+    browser.send(b"POST / HTTP/1.1\r\nHost: x\r\n\r\nSET k evil\r\n").await;
+    let answer = browser.read_to_end().await;
+    assert!(answer.starts_with("-ERR unknown command 'POST'") && !answer.contains("SET"), "{answer}");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn without_the_password_nothing_large_is_taken() {
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &["--requirepass", "secret"]).await;
+    let mut client = proxy.connect().await;
+    client.send(b"*2\r\n$4\r\nAUTH\r\n$20000\r\n").await;
+    assert_eq!(client.read_to_end().await, "-ERR Protocol error: invalid bulk length\r\n");
+    let mut client = proxy.connect().await;
+    client.send(b"AUTH secret\r\n").await;
+    client.expect("+OK\r\n").await;
+    let value = "x".repeat(20_000);
+    client.send(format!("GET {value}\r\n").as_bytes()).await;
+    client.expect(&echoed(&format!("GET {value}"))).await;
+    proxy.stop().await;
 }
 
 #[tokio::test]

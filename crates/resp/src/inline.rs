@@ -7,6 +7,8 @@ use crate::ProtocolError;
 
 /// Splits `line` (without its line end) and appends each argument to `args`.
 pub(crate) fn split(line: &[u8], args: &mut Vec<Vec<u8>>) -> Result<(), ProtocolError> {
+    // NUL ends a line for Redis too: it splits C strings.
+    let line = line.split(|byte| *byte == b'\0').next().unwrap_or_default();
     let mut rest = line.trim_ascii_start();
     while !rest.is_empty() {
         let mut word = Vec::new();
@@ -22,8 +24,7 @@ fn take_word<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Result<&'a [u8], Pro
         match byte {
             b'"' => return take_quoted(after, word, b'"'),
             b'\'' => return take_quoted(after, word, b'\''),
-            // NUL ends a line for Redis too: it splits C strings.
-            b' ' | b'\n' | b'\r' | b'\t' | b'\0' => return Ok(after),
+            b' ' | b'\n' | b'\r' | b'\t' => return Ok(after),
             _ => word.push(byte),
         }
         rest = after;
@@ -100,6 +101,8 @@ mod tests {
         check(r#"SET k """#, &["SET", "k", ""]);
         check(r#"SET k a"b c""#, &["SET", "k", "ab c"]);
         check(r#"SET k "\xZZ""#, &["SET", "k", "xZZ"]);
+        check("PING\0 more", &["PING"]);
+        check("\0PING", &[]);
     }
 
     #[test]

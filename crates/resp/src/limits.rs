@@ -21,15 +21,20 @@ pub struct Limits {
     pub max_elements: usize,
 }
 
+impl Limits {
+    /// Redis' own limits.
+    pub const DEFAULT: Self = Self {
+        max_args: 1024 * 1024,
+        max_bulk_len: 512 * 1024 * 1024,
+        max_line_len: 64 * 1024,
+        max_request_len: 1024 * 1024 * 1024,
+        max_depth: 128,
+        max_elements: 1 << 30,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_args: 1024 * 1024,
-            max_bulk_len: 512 * 1024 * 1024,
-            max_line_len: 64 * 1024,
-            max_request_len: 1024 * 1024 * 1024,
-            max_depth: 128,
-            max_elements: 1 << 30,
-        }
+        Self::DEFAULT
     }
 }

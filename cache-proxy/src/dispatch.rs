@@ -2,8 +2,8 @@
 //!
 //! Everything a worker knows is here, without a socket or a clock: clients and what they are owed, links and
 //! what is on its way, gathers, and the hold. The tasks around it feed it bytes that arrived (`request`,
-//! `reply`) and events (`link_up`, `link_failed`, `apply`, `tick`: in `failover`), and then carry out what it
-//! left in its [`Outbox`]: which sockets have bytes to write, which connections to open or close.
+//! `reply`) and events (`link_connected`, `link_failed`, `apply`, `tick`: in `failover`), and then carry out what
+//! it left in its [`Outbox`]: which sockets have bytes to write, which connections to open or close.
 //!
 //! One thread owns it; nothing in it is locked or shared.
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Address, NodeIndex, Routing};
 use commands::{Command, Flags, KeyPositions};
-use resp::{Encoder, Protocol, ProtocolError, Request, encode_request};
+use resp::{Encoder, Protocol, ProtocolError, Request};
 use slab::Slab;
 
 use crate::client::Client;
@@ -25,10 +25,9 @@ use crate::grouping::Grouping;
 use crate::hold::{Held, Hold, Sent};
 use crate::link::{Link, LinkId};
 use crate::local;
-use crate::merge::{Cursor, Merge};
 use crate::outbox::{Outbox, RareWork};
 use crate::pipeline::Waiter;
-use crate::plan::{self, FanOut, Plan, Split};
+use crate::plan::{self, Plan};
 use crate::replies::SpareBuffers;
 use crate::stats::Stats;
 use crate::target::{ClientId, Target};
@@ -68,8 +67,8 @@ pub(crate) struct Dispatcher {
     pub(crate) hold: Hold,
     pub(crate) outbox: Outbox,
     pub(crate) stats: Stats,
-    spare: SpareBuffers,
-    grouping: Grouping,
+    pub(crate) spare: SpareBuffers,
+    pub(crate) grouping: Grouping,
     serials: u32,
     /// Clients of all workers together.
     clients_everywhere: Arc<AtomicUsize>,
@@ -210,92 +209,6 @@ impl Dispatcher {
             return self.fail(job.target, &crossslot(a, b));
         }
         self.send(node, job.request.wire(), job, false);
-    }
-
-    /// Sends a request whose keys may be on several nodes: as it is when one node has them all, else one
-    /// request per node.
-    fn split(&mut self, split: Split, job: &Job<'_>) {
-        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
-        let stride = if split == Split::Pairs { 2 } else { 1 };
-        let mut grouping = std::mem::take(&mut self.grouping);
-        let grouped = grouping.group(&job.request, stride, routing);
-        match grouping.nodes() {
-            _ if !grouped => self.fail(job.target, NO_NODE),
-            [node] => self.send(*node, job.request.wire(), job, false),
-            nodes => self.send_parts(nodes, &grouping, split, job),
-        }
-        self.grouping = grouping;
-    }
-
-    fn send_parts(&mut self, nodes: &[NodeIndex], grouping: &Grouping, split: Split, job: &Job<'_>) {
-        let merge = match split {
-            Split::Values => Merge::ByKey(grouping.order().to_vec()),
-            Split::Pairs => Merge::First,
-            Split::Counts => Merge::Sum,
-        };
-        let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
-        let mut wire = self.spare.take();
-        for (part, node) in (0..).zip(nodes) {
-            wire.clear();
-            grouping.write_part(part, job.request.arg(0), &mut wire);
-            // A gather is an entry of a slab that the hold and the links bound.
-            let target = Target::Part { gather: gather as u32, part };
-            self.send(*node, &wire, &Job { target, ..*job }, false);
-        }
-        self.spare.put(wire);
-    }
-
-    /// Sends a request to every routable node.
-    fn send_to_every(&mut self, fan_out: FanOut, job: &Job<'_>) {
-        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
-        let nodes: Vec<_> =
-            (0..).map(NodeIndex).zip(routing.nodes()).filter(|(_, node)| node.routable).collect();
-        let nodes: Vec<_> = nodes.into_iter().map(|(index, _)| index).collect();
-        if nodes.is_empty() {
-            return self.fail(job.target, NO_NODE);
-        }
-        let merge = match fan_out {
-            FanOut::Sum => Merge::Sum,
-            FanOut::First => Merge::First,
-            FanOut::Concat => Merge::Concat,
-            // The count of requests is as good as a die.
-            FanOut::Any => Merge::NonNull(self.stats.requests as usize),
-        };
-        let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
-        for (part, node) in (0..).zip(nodes) {
-            let target = Target::Part { gather: gather as u32, part };
-            self.send(node, job.request.wire(), &Job { target, ..*job }, true);
-        }
-    }
-
-    /// Asks one node for the next page of the walk over all nodes.
-    fn scan(&mut self, job: &Job<'_>) {
-        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
-        let nodes = routing.nodes();
-        let Some(mut cursor) = Cursor::parse(job.request.arg(1)) else {
-            return self.fail(job.target, "ERR invalid cursor");
-        };
-        if nodes.len() > Cursor::MOST_NODES {
-            return self.fail(job.target, "ERR SCAN cannot name so many nodes");
-        }
-        // A node that went out of service is passed over; its keys are not there to be seen.
-        while nodes.get(cursor.node).is_some_and(|node| !node.routable) {
-            cursor = Cursor { node: cursor.node + 1, within: 0 };
-        }
-        if cursor.node >= nodes.len() {
-            return self.deliver(job.target, b"*2\r\n$1\r\n0\r\n*0\r\n");
-        }
-        let merge = Merge::Scan { node: cursor.node, nodes: nodes.len() };
-        let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, 1));
-        let within = cursor.within.to_string();
-        let mut args: Vec<&[u8]> = job.request.args().collect();
-        args[1] = within.as_bytes();
-        let mut wire = self.spare.take();
-        encode_request(&mut wire, args.into_iter());
-        let target = Target::Part { gather: gather as u32, part: 0 };
-        // Below `MOST_NODES`.
-        self.send(NodeIndex(cursor.node as u16), &wire, &Job { target, ..*job }, true);
-        self.spare.put(wire);
     }
 
     fn answer_locally(&mut self, command: &'static Command, job: &Job<'_>) {
@@ -492,7 +405,7 @@ impl Dispatcher {
 pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster yet";
 
 /// The view names no routable node.
-const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
+pub(crate) const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
 
 /// Whether a client that has not given its password may send it. `PING` is, other than in Redis: load
 /// balancers and the health service ask it, and its answer tells no secret.

@@ -25,6 +25,7 @@ mod dispatch_simulation;
 mod dispatch_tests;
 mod failover;
 mod failure;
+mod fan_out;
 mod gather;
 mod grouping;
 mod hold;

@@ -1,0 +1,187 @@
+//! A worker between nodes and clients that exist on paper only: requests go in as a client types them, and what
+//! each node would be sent and each client would read comes out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cluster::{Routing, Status, View, ViewNode};
+use resp::{Limits, Protocol, ReplyScanner, RequestScanner};
+
+use crate::config::{Config, PROGRAM};
+use crate::dispatch::Dispatcher;
+use crate::failure::Failure;
+use crate::link::LinkId;
+use crate::outbox::RareWork;
+use crate::target::ClientId;
+
+/// A worker between nodes and clients that exist on paper only.
+pub(crate) struct Bench {
+    pub(crate) worker: Dispatcher,
+    pub(crate) view: View,
+}
+
+impl Bench {
+    /// A worker over that many nodes, all of them routable and connected.
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self::with_flags(nodes, &[])
+    }
+
+    pub(crate) fn with_flags(nodes: usize, flags: &[&str]) -> Self {
+        let settings = PROGRAM.from_flags(flags).unwrap();
+        let config = Arc::new(Config::from_settings(&settings).unwrap());
+        let nodes = (1..=nodes).map(|number| ViewNode {
+            node_id: format!("n{number}").parse().unwrap(),
+            host: "127.0.0.1".to_owned(),
+            port: 7000 + u16::try_from(number).unwrap(),
+            zone: None,
+            weight: 1,
+            status: Status::Healthy,
+            routable: true,
+            run_id: None,
+        });
+        let view = View { epoch: 1, slots: 1024, points: 100, nodes: nodes.collect(), proxies: Vec::new() };
+        let mut bench = Self { worker: Dispatcher::new(config, Instant::now(), Arc::default()), view };
+        bench.publish();
+        bench.connect_links();
+        bench
+    }
+
+    pub(crate) fn publish(&mut self) {
+        let routing = Routing::compile(&self.view, self.worker.routing.as_deref()).unwrap();
+        self.worker.apply(&Arc::new(routing));
+    }
+
+    /// Publishes a view in which `node` is in service or not.
+    pub(crate) fn set_routable(&mut self, node: &str, routable: bool) {
+        self.view.epoch += 1;
+        let node = self.view.nodes.iter_mut().find(|known| known.node_id.as_str() == node).unwrap();
+        node.routable = routable;
+        self.publish();
+    }
+
+    pub(crate) fn connect_links(&mut self) {
+        let down: Vec<_> = self.worker.links.iter().filter(|(_, link)| !link.up).map(|(id, _)| id).collect();
+        down.into_iter().for_each(|id| self.connect_link(id));
+    }
+
+    /// Connects a link, and lets its node answer the handshake.
+    pub(crate) fn connect_link(&mut self, id: LinkId) {
+        self.worker.link_connected(id);
+        let pipeline = &mut self.worker.links[id].pipeline;
+        pipeline.mark_sent(pipeline.unsent().len());
+        self.worker.reply(id, b"+PONG\r\n").unwrap();
+    }
+
+    pub(crate) fn client(&mut self) -> ClientId {
+        self.worker.connect("127.0.0.1:1".parse().unwrap()).unwrap()
+    }
+
+    /// Sends a request, as a person would type it.
+    pub(crate) fn send(&mut self, client: ClientId, line: &str) {
+        let line = format!("{line}\r\n");
+        let mut scanner = RequestScanner::new(Limits::default());
+        scanner.scan(line.as_bytes()).unwrap().unwrap();
+        self.worker.request(client, scanner.request(line.as_bytes()));
+    }
+
+    pub(crate) fn link(&self, node: &str, protocol: Protocol) -> LinkId {
+        let is_it = |(_, link): &(LinkId, &crate::link::Link)| {
+            link.node.as_str() == node && link.protocol == protocol
+        };
+        self.worker.links.iter().find(is_it).unwrap().0
+    }
+
+    /// Takes what would be written to `node`, as lines of words.
+    pub(crate) fn sent_over(&mut self, node: &str, protocol: Protocol) -> Vec<String> {
+        let id = self.link(node, protocol);
+        let pipeline = &mut self.worker.links[id].pipeline;
+        let mut unsent = pipeline.unsent().to_vec();
+        pipeline.mark_sent(unsent.len());
+        let mut scanner = RequestScanner::new(Limits::default());
+        let mut lines = Vec::new();
+        while let Some(len) = scanner.scan(&unsent).unwrap() {
+            let words: Vec<_> = scanner.request(&unsent).args().map(String::from_utf8_lossy).collect();
+            lines.push(words.join(" "));
+            unsent.drain(..len);
+        }
+        lines
+    }
+
+    pub(crate) fn sent(&mut self, node: &str) -> Vec<String> {
+        self.sent_over(node, Protocol::Resp2)
+    }
+
+    /// What would be written to each node, for those that would be sent anything.
+    pub(crate) fn sent_to_all(&mut self) -> Vec<(String, Vec<String>)> {
+        let routable = self.view.nodes.iter().filter(|node| node.routable);
+        let nodes: Vec<_> = routable.map(|node| node.node_id.to_string()).collect();
+        let sent = nodes.into_iter().map(|node| (node.clone(), self.sent(&node)));
+        sent.filter(|(_, lines)| !lines.is_empty()).collect()
+    }
+
+    /// The node that serves `key`.
+    pub(crate) fn node_of(&self, key: &str) -> String {
+        let routing = self.worker.routing.as_ref().unwrap();
+        routing.node(routing.serving(routing.slot(key.as_bytes())).unwrap()).node_id.to_string()
+    }
+
+    /// A key that `node` serves; a different one for each `salt`.
+    pub(crate) fn key_on(&self, node: &str, salt: u32) -> String {
+        (0..).map(|number| format!("key{salt}:{number}")).find(|key| self.node_of(key) == node).unwrap()
+    }
+
+    /// Lets `node` answer.
+    pub(crate) fn answer(&mut self, node: &str, replies: &str) {
+        let id = self.link(node, Protocol::Resp2);
+        // It answers what it has got.
+        let pipeline = &mut self.worker.links[id].pipeline;
+        pipeline.mark_sent(pipeline.unsent().len());
+        let mut rest = replies.as_bytes();
+        let mut scanner = ReplyScanner::new(Limits::default());
+        while !rest.is_empty() {
+            let len = scanner.scan(rest).unwrap().unwrap();
+            self.worker.reply(id, &rest[..len]).unwrap();
+            rest = &rest[len..];
+        }
+    }
+
+    pub(crate) fn fail(&mut self, node: &str) {
+        let id = self.link(node, Protocol::Resp2);
+        self.worker.link_failed(id, &Failure::Refused);
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.worker.now += time;
+        self.worker.tick();
+    }
+
+    /// Takes what the client would read.
+    pub(crate) fn read(&mut self, client: ClientId) -> String {
+        let Some(client) = self.worker.client(client) else { return String::new() };
+        let text = String::from_utf8(client.unwritten().to_vec()).unwrap();
+        client.mark_written(text.len());
+        text
+    }
+
+    pub(crate) fn gives_up_a_link(&mut self) -> bool {
+        std::mem::take(&mut self.worker.outbox.rare).iter().any(|work| matches!(work, RareWork::GiveUp(_)))
+    }
+
+    pub(crate) fn reports(&mut self) -> Vec<String> {
+        let report = |work| match work {
+            RareWork::Report(suspicion) => Some(format!("{} {:?}", suspicion.node, suspicion.kind)),
+            _ => None,
+        };
+        std::mem::take(&mut self.worker.outbox.rare).into_iter().filter_map(report).collect()
+    }
+}
+
+impl Bench {
+    pub(crate) fn send_value(&mut self, client: ClientId, key: &str, value: &str) {
+        let mut wire = Vec::new();
+        resp::encode_request(&mut wire, [&b"SET"[..], key.as_bytes(), value.as_bytes()].into_iter());
+        let mut scanner = RequestScanner::new(Limits::default());
+        scanner.scan(&wire).unwrap().unwrap();
+        self.worker.request(client, scanner.request(&wire));
+    }
+}

@@ -1,0 +1,114 @@
+//! What a client may and may not do: passwords, windows, limits.
+
+use super::Bench;
+
+#[test]
+fn a_client_that_changes_its_version_waits_for_the_replies_of_the_old_one() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SET k v");
+    bench.send(client, "HELLO 3");
+    assert!(!bench.worker.may_read(client), "a GET would overtake the SET on a connection of its own");
+    bench.answer("n1", "+OK\r\n");
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn the_window_of_a_client_shrinks_with_the_size_of_its_replies() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    let large = format!("$4194304\r\n{}\r\n", "x".repeat(4 * 1024 * 1024));
+    bench.send(client, "GET k");
+    bench.answer("n1", &large);
+    (0..7).for_each(|_| bench.send(client, "GET k"));
+    assert!(!bench.worker.may_read(client), "seven replies of 4 MiB are enough");
+}
+
+#[test]
+fn a_client_that_takes_no_replies_is_closed_in_the_end() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    let large = format!("$33554432\r\n{}\r\n", "x".repeat(32 * 1024 * 1024));
+    for _ in 0..12 {
+        bench.send(client, "GET k");
+        bench.answer("n1", &large);
+    }
+    let client = bench.worker.client(client).unwrap();
+    assert!(client.killed && client.backlog() < 300 * 1024 * 1024, "{}", client.backlog());
+}
+
+#[test]
+fn a_client_that_feeds_a_full_link_is_not_read_until_it_drains() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    let value = "x".repeat(3 * 1024 * 1024);
+    bench.send_value(client, "k", &value);
+    assert!(bench.worker.may_read(client));
+    bench.send_value(client, "k", &value);
+    assert!(!bench.worker.may_read(client));
+    bench.sent("n1");
+    bench.answer("n1", "+OK\r\n");
+    assert!(!bench.worker.may_read(client));
+    bench.answer("n1", "+OK\r\n");
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn a_client_with_many_open_requests_is_read_no_further() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    (0..64).for_each(|_| bench.send(client, "GET k"));
+    assert!(!bench.worker.may_read(client), "the size of its replies is not known yet");
+    bench.answer("n1", "$-1\r\n");
+    (0..192).for_each(|_| bench.send(client, "GET k"));
+    assert!(bench.worker.may_read(client));
+    bench.send(client, "GET k");
+    assert!(!bench.worker.may_read(client));
+}
+
+#[test]
+fn a_password_is_asked_for_before_anything_else() {
+    let mut bench = Bench::with_flags(1, &["--requirepass", "secret"]);
+    let client = bench.client();
+    bench.send(client, "PING");
+    bench.send(client, "GET k");
+    bench.send(client, "AUTH wrong");
+    bench.send(client, "AUTH secret");
+    bench.send(client, "GET k");
+    assert_eq!(bench.sent("n1"), ["GET k"]);
+    bench.answer("n1", "$-1\r\n");
+    let expected = [
+        "+PONG\r\n",
+        "-NOAUTH Authentication required.\r\n",
+        "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+        "+OK\r\n",
+        "$-1\r\n",
+    ];
+    assert_eq!(bench.read(client), expected.concat());
+}
+
+#[test]
+fn too_many_clients_are_turned_away() {
+    let mut bench = Bench::with_flags(1, &["--maxclients", "2"]);
+    let first = bench.client();
+    bench.client();
+    assert_eq!(bench.worker.connect("127.0.0.1:1".parse().unwrap()), None);
+    bench.worker.disconnect(first);
+    bench.client();
+}
+
+#[test]
+fn without_a_view_or_a_node_the_answer_says_so() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.set_routable("n1", false);
+    for line in ["GET k", "MGET a b", "DBSIZE", "RANDOMKEY"] {
+        bench.send(client, line);
+        assert_eq!(bench.read(client), "-UNAVAILABLE no node of the cluster is in service\r\n", "{line}");
+    }
+    bench.worker.routing = None;
+    for line in ["GET k", "MGET a b", "DBSIZE", "SCAN 0", "PING"] {
+        bench.send(client, line);
+        assert!(bench.read(client).starts_with("-LOADING "), "{line}");
+    }
+}

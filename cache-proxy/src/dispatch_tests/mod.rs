@@ -1,0 +1,8 @@
+//! The dispatcher without a socket.
+
+mod bench;
+mod bounds;
+mod failover;
+mod requests;
+
+pub(crate) use bench::Bench;

@@ -9,9 +9,11 @@ service under load, and stops it. Takes about two minutes; needs redis-benchmark
 
 import json
 import re
+import shlex
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -25,27 +27,49 @@ TICKS = 100  # USER_HZ: the unit of /proc/PID/stat on every Linux this runs on
 
 
 class Cluster:
-    """A running `fastcache up` and what its children have logged."""
+    """A running `fastcache up`, what its children have logged, and every process started beside it.
+
+    As a context manager it ends all of them and removes the files, whatever happened in between.
+    """
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="fastcache-measure-")
+        self.directory = tempfile.TemporaryDirectory(prefix="fastcache-measure-")
         self.lines = []
+        self.beside = []
+        self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        try:
+            for process in [*self.beside, self.process]:
+                stop(process)
+        finally:
+            self.directory.cleanup()
+
+    def start(self):
+        """Starts it and gives the line that tells it is ready."""
         self.process = subprocess.Popen(
-            [BINARY, "up", "--base-dir", self.directory + "/base"],
+            [BINARY, "up", "--base-dir", self.directory.name + "/base"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
-        threading.Thread(target=self._collect, daemon=True).start()
-        self.ready = self.process.stdout.readline().strip()
-        if not self.ready.startswith("ready"):
+        collector = threading.Thread(target=self._collect, daemon=True)
+        collector.start()
+        ready = self.process.stdout.readline().strip()
+        if not ready.startswith("ready"):
+            collector.join(timeout=5)
             raise SystemExit("the cluster did not start:\n" + "".join(self.lines[-20:]))
+        return ready
 
     def _collect(self):
         for line in self.process.stderr:
             self.lines.append(line)
 
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
+    def run_beside(self, command, **output):
+        """Starts a process that ends with the cluster at the latest."""
+        self.beside.append(subprocess.Popen(command, **output))
+        return self.beside[-1]
 
     def children(self):
         """Command line by process id."""
@@ -63,10 +87,23 @@ class Cluster:
     def child(self, *words):
         return next(pid for pid, command in self.children().items() if all(word in command for word in words))
 
-    def restart_command(self, name):
-        """What `up` says starts that child again."""
+    def start_again(self, name):
+        """Runs the command that `up` says starts that child again."""
         said = wait_for(lambda: [line for line in self.lines if f"{name} was ended" in line])
-        return said[-1].split("start it again: ")[1].split()
+        command = shlex.split(said[-1].split("(it is then yours to stop): ")[1])
+        return self.run_beside(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def stop(process):
+    """SIGTERM, and SIGKILL for what does not end."""
+    if process is None or process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def kind_of(command):
@@ -107,10 +144,10 @@ def wait_for(condition, seconds=30):
     raise SystemExit("waited too long")
 
 
-def load(requests):
+def load(cluster, requests):
     """A redis-benchmark: it stops with a status other than 0 at the first error reply or lost connection."""
     command = ["redis-benchmark", "-p", "6380", "-t", "set,get", "-n", str(requests), "-r", "1000000", "-q"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return cluster.run_beside(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def errors_of(benchmark):
@@ -146,7 +183,7 @@ def at_rest(cluster):
 
 def node_failure(cluster):
     """Kills two nodes under load; how long until every proxy routes around them."""
-    errors, benchmark = proxy_errors(), load(1_000_000)
+    errors, benchmark = proxy_errors(), load(cluster, 1_000_000)
     time.sleep(1)
     delays = []
     for number in (7, 23):
@@ -159,12 +196,11 @@ def node_failure(cluster):
         delays.append(1000 * (seconds_of(last) - killed))
     print(f"kill -9 of a node under load: all proxies route around it after {', '.join(f'{d:.1f}' for d in delays)} ms")
     print(f"  errors seen by the clients: {errors_of(benchmark)}, made by the proxies: {proxy_errors() - errors}")
-    returned = [subprocess.Popen(cluster.restart_command(f"node{number}"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-                for number in (7, 23)]
+    for number in (7, 23):
+        cluster.start_again(f"node{number}")
     began = time.monotonic()
     wait_for(lambda: summary()["routableNodes"] == 50, 90)
     print(f"  started again: in service after {time.monotonic() - began:.1f} s")
-    return returned
 
 
 def seconds_of(timestamp):
@@ -175,16 +211,14 @@ def seconds_of(timestamp):
 
 def health_outage(cluster):
     errors, epoch = proxy_errors(), summary()["epoch"]
-    benchmark = load(300_000)
+    benchmark = load(cluster, 300_000)
     time.sleep(0.5)
     subprocess.run(["kill", "-9", str(cluster.child("guarded", " health-service "))], check=True)
-    command = cluster.restart_command("health")
     time.sleep(2)
-    returned = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    cluster.start_again("health")
     after = wait_for(lambda: summary()["epoch"] >= epoch and summary())
     print(f"kill -9 of the health service: epoch {epoch} before, {after['epoch']} after")
     print(f"  errors seen by the clients: {errors_of(benchmark)}, made by the proxies: {proxy_errors() - errors}")
-    return [returned]
 
 
 def throughput():
@@ -199,18 +233,14 @@ def throughput():
 def main():
     if not BINARY.exists():
         raise SystemExit("build it first: cargo build --release")
-    cluster, returned = Cluster(), []
-    try:
-        print(cluster.ready)
+    # Python ends at SIGTERM without a word to anybody; as an exception, everything is put away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with Cluster() as cluster:
+        print(cluster.start())
         at_rest(cluster)
         throughput()
-        returned += node_failure(cluster)
-        returned += health_outage(cluster)
-    finally:
-        cluster.stop()
-        for process in returned:
-            process.terminate()
-            process.wait(timeout=10)
+        node_failure(cluster)
+        health_outage(cluster)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ fn printing(
 
 const TEMPLATE: &str = include_str!("../templates/docker-compose.yml");
 
-/// The seed's first ports on the host; inside its container every process listens on 6379.
+/// The standard ports on the host; inside its container every process listens on 6379.
 const FIRST_NODE_PORT: u64 = 7001;
 const FIRST_PROXY_PORT: u64 = 6382;
 

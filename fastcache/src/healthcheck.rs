@@ -39,6 +39,9 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
 
 fn check(target: &str) -> Result<(), String> {
     if !target.starts_with("http://") {
+        if target.contains("://") {
+            return Err(format!("{target}: only http:// is spoken here"));
+        }
         return ping(target, PATIENCE).map_err(|error| error.to_string());
     }
     let answer = http_get(target, PATIENCE).map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! Who listens where in a cluster on one host: names and ports, nothing else.
 
-/// The standard picture, from the project's plan: 50 nodes from 7001, 5 proxies from 6382.
+/// The standard cluster: 50 nodes from 7001, 5 proxies from 6382.
 pub(crate) const STANDARD_NODES: &str = "50";
 pub(crate) const STANDARD_PROXIES: &str = "5";
 /// More processes than this on one host is a slip of the keyboard.
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_layout_is_the_plans() {
+    fn the_standard_ports_are_those_that_everything_else_names() {
         let layout = Layout::new("127.0.0.1", (50, 5), STANDARD, true, no_free_port).unwrap();
         assert_eq!((layout.nodes[0], layout.nodes[49]), (7001, 7050));
         assert_eq!(layout.proxies[4], ProxyPorts { clients: 6386, admin: 9386 });

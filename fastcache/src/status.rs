@@ -113,8 +113,13 @@ fn row(member: Member) -> [String; 7] {
         member.routable.map_or_else(unknown, |routable| if routable { "yes" } else { "no" }.to_owned()),
         member.response_time_ms.map_or_else(unknown, |millis| format!("{millis} ms")),
         member.since.unwrap_or_else(unknown),
-        member.error_message.unwrap_or_default(),
+        printable(&member.error_message.unwrap_or_default()),
     ]
+}
+
+/// What a node answered may be part of the message, and must not command the operator's terminal.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// The line below the table.
@@ -159,6 +164,14 @@ mod tests {
             text.lines().nth(1).is_some_and(|line| line.contains("UNHEALTHY") && line.contains("1 ms")),
             "{text}"
         );
+    }
+
+    #[test]
+    fn messages_cannot_command_the_terminal() {
+        let mut node = member("node1", "UNHEALTHY");
+        node["errorMessage"] = "answered \u{1b}[2J\nnode2 HEALTHY".into();
+        let text = table(members(json!([node])).unwrap(), Vec::new()).to_string();
+        assert!(text.lines().count() == 2 && !text.contains('\u{1b}'), "{text:?}");
     }
 
     #[test]

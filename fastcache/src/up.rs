@@ -3,7 +3,8 @@
 //! It starts the nodes, the health service, the proxies and HAProxy in this order, each kind when the
 //! one before listens; asks them whether all is well; prints one ready line; and then watches. A child's
 //! death is told and left to the operator: an `up` that restarts in secret would hide the failure that
-//! somebody wants to see. Ctrl-C or SIGTERM stops all of it in the opposite order.
+//! somebody wants to see. Ctrl-C or SIGTERM stops all of it: those who check others first, then the proxies,
+//! then the nodes.
 
 mod base_dir;
 mod child;
@@ -19,6 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use daemon::{Kind, Program, Setting, Settings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -49,7 +51,13 @@ static PROGRAM: Program = Program {
         setting("node-port", "7001", Kind::Port, "The first node's port; the others follow it"),
         setting("health-port", "8080", Kind::Port, "The health service's port"),
         setting("stats-port", "8404", Kind::Port, "HAProxy's statistics and metrics"),
-        setting("maxmemory", "64mb", Kind::Size, "How much each node may hold"),
+        Setting {
+            name: "maxmemory",
+            env: Some("NODE_MAXMEMORY"),
+            default: Some("64mb"),
+            kind: Kind::Size,
+            help: "How much each node may hold",
+        },
         Setting { name: "base-dir", env: None, default: None, kind: Kind::Path, help: BASE_DIR_HELP },
         setting("start-timeout", "60s", Kind::Duration, "Give up when it is not ready by then"),
     ],
@@ -69,11 +77,15 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let shutdown = daemon::shutdown::signal();
+    let shutdown = daemon::shutdown::listen().context("cannot listen for signals")?;
+    refuse_passwords()?;
     let haproxy = haproxy(settings.text("entry"))?;
     let layout = ports::lay_out(&settings, haproxy.is_some())?;
+    // Before the ports: a second `up` in the same directory is one mistake, not one for each port.
+    let base_dir = BaseDir::lock(settings.optional_path("base-dir"))?;
+    ports::ensure_free(&layout)?;
+    base_dir.clear()?;
     raise_file_limit();
-    let base_dir = BaseDir::open(settings.optional_path("base-dir"))?;
     let plan = Plan::new(&settings, &layout, haproxy.as_deref(), base_dir.path());
     write_configuration(&layout, base_dir.path())?;
     let terminal = Terminal::start(plan.len())?;
@@ -83,6 +95,20 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     cluster.stop().await;
     terminal.flush();
     result
+}
+
+/// The children would inherit passwords, and neither HAProxy's checks nor this command's own questions
+/// could give them.
+fn refuse_passwords() -> anyhow::Result<()> {
+    const PASSWORDS: [&str; 4] = ["REQUIREPASS", "REQUIREPASS_FILE", "NODE_PASSWORD", "NODE_PASSWORD_FILE"];
+    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let found: Vec<&str> = PASSWORDS.into_iter().filter(is_set).collect();
+    anyhow::ensure!(
+        found.is_empty(),
+        "passwords are not supported yet: remove {} from the environment",
+        found.join(" and ")
+    );
+    Ok(())
 }
 
 /// The executable of HAProxy, if the entry is to be it.

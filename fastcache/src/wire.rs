@@ -17,8 +17,8 @@ pub(crate) enum AskError {
     #[error("cannot resolve {address}: {problem}")]
     Address { address: String, problem: String },
     /// Nobody answers, or not in time.
-    #[error("{address} does not answer: {source}")]
-    Silent { address: String, source: std::io::Error },
+    #[error("{address} does not answer: {problem}")]
+    Silent { address: String, problem: std::io::Error },
     /// Somebody answers, but not as expected.
     #[error("{address} answered {answer}")]
     Unexpected { address: String, answer: String },
@@ -80,7 +80,7 @@ fn exchange(
     is_whole: impl Fn(&[u8]) -> bool,
 ) -> Result<Vec<u8>, AskError> {
     let deadline = Instant::now() + patience;
-    let silent = |source| AskError::Silent { address: address.to_owned(), source };
+    let silent = |problem| AskError::Silent { address: address.to_owned(), problem };
     let mut stream = connect(address, deadline)?;
     stream.set_write_timeout(Some(left(deadline).map_err(silent)?)).map_err(silent)?;
     stream.write_all(question).map_err(silent)?;
@@ -107,7 +107,7 @@ fn connect(address: &str, deadline: Instant) -> Result<TcpStream, AskError> {
     for candidate in candidates {
         match left(deadline).and_then(|left| TcpStream::connect_timeout(&candidate, left)) {
             Ok(stream) => return Ok(stream),
-            Err(source) => last = Some(AskError::Silent { address: address.to_owned(), source }),
+            Err(problem) => last = Some(AskError::Silent { address: address.to_owned(), problem }),
         }
     }
     Err(last.unwrap_or_else(|| unresolved("the name has no address".into())))
@@ -166,8 +166,12 @@ mod tests {
         let address = silent.local_addr().unwrap().to_string();
         assert!(matches!(ping(&address, Duration::from_millis(50)), Err(AskError::Silent { .. })));
         drop(silent);
-        assert!(matches!(ping(&address, PATIENCE), Err(AskError::Silent { .. })));
-        assert!(matches!(ping("nowhere", PATIENCE), Err(AskError::Address { .. })));
+        let refused = ping(&address, PATIENCE).unwrap_err();
+        assert!(matches!(refused, AskError::Silent { .. }));
+        // The whole chain of causes, as the command prints it, tells the cause once.
+        let told = format!("{:#}", anyhow::Error::new(refused));
+        assert_eq!(told.matches("refused").count(), 1, "{told}");
+        assert!(matches!(ping("nowhere.invalid:1", PATIENCE), Err(AskError::Address { .. })));
     }
 
     #[test]

@@ -1,18 +1,27 @@
 //! A small cluster, from the ready line to the last process.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use cluster::Topology;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::command::{Link, Up, run};
+use super::command::{Link, Up, full_pipe, run, up_command};
+
+/// A stop takes some hundred milliseconds; this leaves room for a busy machine and none for one that waits
+/// until a group of children is killed, and then for the next.
+const QUICK: Duration = Duration::from_secs(9);
 
 /// Where everything of the cluster listens.
 struct Addresses {
     entry: String,
     health: String,
+    /// HAProxy's statistics, when it is the entry.
+    stats: Option<String>,
     members: Vec<String>,
 }
 
@@ -23,20 +32,26 @@ impl Addresses {
         let members = topology.nodes.iter().chain(&topology.proxies);
         Self {
             entry: word_after(ready_line, "Redis at "),
-            health: word_after(ready_line, "health http://").split('/').next().unwrap().to_owned(),
+            health: address_after(ready_line, "health http://"),
+            stats: ready_line.contains("statistics").then(|| address_after(ready_line, "statistics http://")),
             members: members.map(|member| member.address.to_string()).collect(),
         }
     }
 
     /// A connection to each process.
     fn links(&self) -> Vec<Link> {
-        self.members.iter().chain([&self.health]).map(|address| Link::to(address)).collect()
+        let all = self.members.iter().chain([&self.health]).chain(&self.stats);
+        all.map(|address| Link::to(address)).collect()
     }
 }
 
 fn word_after(text: &str, start: &str) -> String {
     let (_, rest) = text.split_once(start).unwrap_or_else(|| panic!("{start:?} is missing in {text:?}"));
     rest.split_whitespace().next().unwrap().to_owned()
+}
+
+fn address_after(text: &str, start: &str) -> String {
+    word_after(text, start).split('/').next().unwrap().to_owned()
 }
 
 /// The cluster's directory, its process and its addresses, once it is ready.
@@ -52,34 +67,81 @@ fn signal(up: &Up, signal: Signal) {
     kill_process(Pid::from_child(&up.child), signal).unwrap();
 }
 
-fn stops_without_a_trace(entry: &str) {
+/// Starts a cluster whose entry is `entry` and ends it with this signal.
+fn stops_without_a_trace(entry: &str, end: Signal) {
     let (_directory, mut up, addresses) = ready(entry);
+    assert_eq!(addresses.stats.is_some(), entry == "haproxy");
     assert!(run(&["healthcheck", &addresses.entry]).status.success());
     let links = addresses.links();
-    signal(&up, Signal::TERM);
-    assert!(up.child.wait().unwrap().success());
+    signal(&up, end);
+    assert!(up.wait().success());
     links.into_iter().for_each(Link::until_closed);
+    for address in
+        addresses.members.iter().chain([&addresses.entry, &addresses.health]).chain(&addresses.stats)
+    {
+        assert!(TcpStream::connect(address).is_err(), "somebody listens on {address}");
+    }
     assert_eq!(up.rest_of_stdout(), "", "the ready line is the only one");
+    let outages: Vec<String> =
+        up.stderr_lines().into_iter().filter(|line| line.contains("UNHEALTHY")).collect();
+    assert!(outages.is_empty(), "a stop is no outage: {outages:#?}");
 }
 
 #[test]
 fn sigterm_stops_all_of_it_with_a_shared_entry() {
-    stops_without_a_trace("shared");
+    stops_without_a_trace("shared", Signal::TERM);
 }
 
-/// With HAProxy where it is installed, as in CI.
 #[test]
-fn sigterm_stops_all_of_it_with_the_entry_of_this_machine() {
-    stops_without_a_trace("auto");
+fn sigterm_stops_all_of_it_with_haproxy() {
+    stops_without_a_trace("haproxy", Signal::TERM);
+}
+
+#[test]
+fn a_terminal_that_closes_stops_all_of_it() {
+    stops_without_a_trace("shared", Signal::HUP);
+}
+
+#[test]
+fn sigterm_stops_all_of_it_though_nobody_reads_stderr() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_reader, writer) = full_pipe();
+    let mut up = Up::spawn(up_command(directory.path().to_str().unwrap(), "shared").stderr(writer));
+    let line = up.ready_line();
+    let links = Addresses::of(directory.path(), &line).links();
+    let asked = Instant::now();
+    signal(&up, Signal::TERM);
+    assert!(up.wait().success());
+    assert!(asked.elapsed() < QUICK, "{:?}", asked.elapsed());
+    links.into_iter().for_each(Link::until_closed);
+}
+
+#[test]
+fn a_stop_before_it_is_ready_is_a_failure() {
+    let directory = tempfile::tempdir().unwrap();
+    let programs = tempfile::tempdir().unwrap();
+    // An entry that never answers, so it never gets ready.
+    let haproxy = programs.path().join("haproxy");
+    fs::write(&haproxy, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    fs::set_permissions(&haproxy, Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.path().display());
+    let base_dir = directory.path().join("base");
+    let mut up = Up::spawn(up_command(base_dir.to_str().unwrap(), "haproxy").env("PATH", path));
+    up.stderr_line("starting 2 proxies");
+    signal(&up, Signal::TERM);
+    assert_eq!(up.wait().code(), Some(1));
+    assert_eq!(up.rest_of_stdout(), "");
+    let lines = up.stderr_lines();
+    assert_eq!(lines.last().unwrap(), "fastcache up: stopped before it was ready (SIGTERM)", "{lines:#?}");
 }
 
 #[test]
 fn sigkill_leaves_no_orphans() {
-    let (_directory, mut up, addresses) = ready("auto");
+    let (_directory, mut up, addresses) = ready("haproxy");
     let mut links = addresses.links();
     links.push(Link::to(&addresses.entry));
     signal(&up, Signal::KILL);
-    up.child.wait().unwrap();
+    up.wait();
     links.into_iter().for_each(Link::until_closed);
 }
 
@@ -89,9 +151,9 @@ fn a_child_that_dies_is_told_with_the_command_that_starts_it_again() {
     let node2 = &addresses.members[1];
     let link = Link::to(node2);
     kill_listener(&up, node2);
-    let line = up.stderr_line("node2 was ended by signal 9 (SIGKILL); to start it again: ");
+    let line = up.stderr_line("node2 was ended by signal 9 (SIGKILL); to start it again ");
     link.until_closed();
-    let (_, command) = line.split_once("again: ").unwrap();
+    let (_, command) = line.split_once("(it is then yours to stop): ").unwrap();
     let mut again = Command::new("sh").arg("-c").arg(format!("exec {command}")).spawn().unwrap();
     let mut well = false;
     while !well {

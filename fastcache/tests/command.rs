@@ -1,14 +1,19 @@
 //! Runs the command and reads what it says.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{OFlags, fcntl_setfl};
 
 /// Far longer than anything here takes, on a machine that does other things as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often to look whether a process has ended.
+const POLL: Duration = Duration::from_millis(10);
 
 /// The command with a clean environment: a developer's settings must not change a test.
 pub(crate) fn fastcache(args: &[&str]) -> Command {
@@ -35,20 +40,30 @@ pub(crate) struct Up {
     stderr: Receiver<String>,
 }
 
+/// `fastcache up` for a small cluster on free ports.
+pub(crate) fn up_command(base_dir: &str, entry: &str) -> Command {
+    let any = "0";
+    let mut command = fastcache(&["up", "--nodes", "3", "--proxies", "2"]);
+    command
+        .args(["--entry", entry, "--base-dir", base_dir])
+        .args(["--entry-port", any, "--node-port", any, "--proxy-port", any, "--admin-port", any])
+        .args(["--health-port", any, "--stats-port", any])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
 impl Up {
     /// Starts a small cluster on free ports.
     pub(crate) fn start(base_dir: &str, entry: &str) -> Self {
-        let any = "0";
-        let mut child =
-            fastcache(&["up", "--nodes", "3", "--proxies", "2", "--entry", entry, "--base-dir", base_dir])
-                .args(["--entry-port", any, "--node-port", any, "--proxy-port", any, "--admin-port", any])
-                .args(["--health-port", any, "--stats-port", any])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
+        Self::spawn(&mut up_command(base_dir, entry))
+    }
+
+    /// Starts it as this command says. Its stderr can be read only if it is piped.
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let stderr = lines_of(child.stderr.take().unwrap());
+        let stderr = child.stderr.take().map_or_else(|| mpsc::channel().1, lines_of);
         Self { child, stdout, stderr }
     }
 
@@ -75,6 +90,24 @@ impl Up {
         }
     }
 
+    /// What is left on stderr, when it has ended.
+    pub(crate) fn stderr_lines(&self) -> Vec<String> {
+        self.stderr.iter().collect()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            // Nobody unparks this thread; it may wake early, and then looks early.
+            thread::park_timeout(POLL);
+        }
+    }
+
     /// What stdout still holds when the process has ended.
     pub(crate) fn rest_of_stdout(&mut self) -> String {
         let mut rest = String::new();
@@ -97,6 +130,18 @@ fn lines_of(stream: impl Read + Send + 'static) -> Receiver<String> {
         BufReader::new(stream).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
     receiver
+}
+
+/// A pipe that takes no byte more. Who writes to it waits for as long as its reader lives.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl_setfl(&writer, OFlags::NONBLOCK).unwrap();
+    // Page by page, then what is left byte by byte.
+    for piece in [&[b'x'; 4096][..], b"x"] {
+        while writer.write(piece).is_ok() {}
+    }
+    fcntl_setfl(&writer, OFlags::empty()).unwrap();
+    (reader, writer)
 }
 
 /// A port that somebody listens on for as long as this lives.

@@ -36,6 +36,7 @@ fn anything_else_is_not_and_says_why() {
         (answering("-LOADING not yet\r\n"), "answered \"-LOADING not yet\""),
         (refused, "does not answer"),
         (page, "answered status 503"),
+        ("https://127.0.0.1/readyz".to_owned(), "only http:// is spoken here"),
     ] {
         let output = run(&["healthcheck", &target]);
         assert_eq!(output.status.code(), Some(1), "{target}");

@@ -1,6 +1,9 @@
 //! What is refused before anything starts: one clear line per mistake.
 
-use super::command::{Up, run, stderr_lines, taken_port};
+use std::fs;
+use std::process::Stdio;
+
+use super::command::{Up, fastcache, full_pipe, run, stderr_lines, taken_port, up_command};
 
 #[test]
 fn every_taken_port_is_named_and_nothing_is_started() {
@@ -23,7 +26,37 @@ fn every_taken_port_is_named_and_nothing_is_started() {
         ]
     );
     assert!(output.stdout.is_empty());
-    assert!(!base_dir.exists());
+    let left: Vec<_> = base_dir.read_dir().unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["fastcache.lock"]);
+}
+
+#[test]
+fn a_refusal_does_not_wait_for_a_reader_of_stderr() {
+    let (_reader, writer) = full_pipe();
+    let mut up = fastcache(&["up", "--entry", "nginx"]);
+    let mut up = Up::spawn(up.stdout(Stdio::piped()).stderr(writer));
+    assert_eq!(up.wait().code(), Some(2));
+}
+
+#[test]
+fn a_password_is_refused() {
+    let output = fastcache(&["up"]).env("REQUIREPASS", "secret").env("NODE_PASSWORD_FILE", "/x").output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr_lines(&output),
+        [
+            "fastcache up: passwords are not supported yet: remove REQUIREPASS and NODE_PASSWORD_FILE from the environment"
+        ]
+    );
+}
+
+#[test]
+fn without_a_home_it_asks_where_to_put_things() {
+    let output = run(&["up", "--entry", "shared"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = "fastcache up: neither XDG_STATE_HOME nor HOME names a directory: say where with --base-dir";
+    assert_eq!(stderr_lines(&output), [told]);
 }
 
 #[test]
@@ -69,7 +102,14 @@ fn a_directory_in_use_is_refused() {
     let base_dir = directory.path().to_str().unwrap();
     let mut first = Up::start(base_dir, "shared");
     first.ready_line();
-    let second = Up::start(base_dir, "shared");
-    let line = second.stderr_line("fastcache up: ");
-    assert!(line.contains("another `fastcache up` uses "), "{line}");
+    // On the same ports, as when the same command is given twice.
+    let topology = fs::read_to_string(directory.path().join("cluster.toml")).unwrap();
+    let node1 = topology.split('"').find_map(|word| word.strip_prefix("127.0.0.1:")).unwrap();
+    let second = up_command(base_dir, "shared").args(["--node-port", node1]).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let lines = stderr_lines(&second);
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("fastcache up: another `fastcache up` uses "),
+        "{lines:#?}"
+    );
 }

@@ -5,11 +5,17 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use crate::{Invocation, Program, Settings, logging};
 
 /// The exit status for mistakes in flags, environment or file, as clap and most tools have it.
 const EXIT_USAGE: u8 = 2;
+
+/// How long the last line may take. When nobody reads stderr it stays unsaid: the exit status tells it.
+const LAST_LINE: Duration = Duration::from_secs(1);
 
 /// Runs a program from its arguments (without the program's name) to its exit status: prints what was
 /// only to be printed, lists every mistake in the settings, starts logging and a single-threaded
@@ -28,14 +34,14 @@ where
         Ok(Invocation::Run(settings)) => settings,
         Ok(Invocation::Print(text)) => return print(&text),
         Err(mistakes) => {
-            eprintln!("{mistakes}\n{0}: see `{0} --help`", program.name);
+            last_line(format!("{mistakes}\n{0}: see `{0} --help`", program.name));
             return ExitCode::from(EXIT_USAGE);
         }
     };
     match start(settings, body) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("{}: {problem}", program.name);
+            last_line(format!("{}: {problem}", program.name));
             ExitCode::FAILURE
         }
     }
@@ -52,6 +58,20 @@ where
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
     runtime.block_on(body(settings)).map_err(|error| format!("{error:#}"))
+}
+
+/// Says why the process ends. Writing to a full pipe blocks, and a process that was told to stop must not
+/// wait for its reader, so a thread writes.
+fn last_line(text: String) {
+    let (written, wait) = mpsc::sync_channel(1);
+    let writer = thread::Builder::new().name("last line".into()).spawn(move || {
+        // Nobody may be there any more to read it, or to be told.
+        let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
+        let _ = written.send(());
+    });
+    if writer.is_ok() {
+        let _ = wait.recv_timeout(LAST_LINE);
+    }
 }
 
 /// Prints to stdout, ending with a line end. A reader that went away (`… --help | head -1`) is no failure.

@@ -97,7 +97,6 @@ enum Source {
 }
 
 /// One setting with its value.
-#[derive(Debug)]
 struct Entry {
     setting: &'static Setting,
     /// As written; empty when unset.

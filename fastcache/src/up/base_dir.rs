@@ -17,14 +17,12 @@ pub(super) struct BaseDir {
 }
 
 impl BaseDir {
-    /// Creates the directory (a default one when none is given), locks it, and clears the state of the
-    /// cluster before: the nodes of the new one are empty, and nothing known of the old ones holds.
+    /// Creates the directory (a default one when none is given) and locks it. What is in it stays.
     ///
     /// # Errors
     /// When it cannot be written, holds something else, or another `fastcache up` runs in it.
-    pub(super) fn open(given: Option<&Path>) -> anyhow::Result<Self> {
-        let path = given.map_or_else(default_path, Path::to_owned);
-        let trouble = |what: &str, path: &Path| format!("cannot {what} {}", path.display());
+    pub(super) fn lock(given: Option<&Path>) -> anyhow::Result<Self> {
+        let path = given.map_or_else(default_path, |path| Ok(path.to_owned()))?;
         fs::create_dir_all(&path).with_context(|| trouble("create", &path))?;
         let path = path.canonicalize().with_context(|| trouble("use", &path))?;
         let file = path.join(LOCK);
@@ -32,23 +30,31 @@ impl BaseDir {
         anyhow::ensure!(is_ours, "{} is neither empty nor a directory of `fastcache up`", path.display());
         let lock = File::create(&file).with_context(|| trouble("write", &file))?;
         match lock.try_lock() {
-            Ok(()) => {}
+            Ok(()) => Ok(Self { path, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
                 anyhow::bail!(
                     "another `fastcache up` uses {}; give this one a --base-dir of its own",
                     path.display()
                 )
             }
-            Err(TryLockError::Error(error)) => return Err(error).with_context(|| trouble("lock", &file)),
+            Err(TryLockError::Error(error)) => Err(error).with_context(|| trouble("lock", &file)),
         }
-        let state = path.join("state");
+    }
+
+    /// Clears the state of the cluster before: the nodes of the new one are empty, and nothing known of
+    /// the old ones holds. Its logs stay.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn clear(&self) -> anyhow::Result<()> {
+        let state = self.path.join("state");
         if state.exists() {
             fs::remove_dir_all(&state).with_context(|| trouble("clear", &state))?;
         }
-        for directory in [state, path.join("logs")] {
+        for directory in [state, self.path.join("logs")] {
             fs::create_dir_all(&directory).with_context(|| trouble("create", &directory))?;
         }
-        Ok(Self { path, _lock: lock })
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -56,11 +62,18 @@ impl BaseDir {
     }
 }
 
-/// Where the XDG specification puts state; the directory for temporary files when there is no home.
-fn default_path() -> PathBuf {
+fn trouble(what: &str, path: &Path) -> String {
+    format!("cannot {what} {}", path.display())
+}
+
+/// Where the XDG specification puts state. A directory that all users share is no substitute: another user
+/// could have put something there.
+fn default_path() -> anyhow::Result<PathBuf> {
     let directory = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = directory("XDG_STATE_HOME").or_else(|| Some(directory("HOME")?.join(".local/state")));
-    state.unwrap_or_else(env::temp_dir).join("fastcache")
+    let state =
+        state.context("neither XDG_STATE_HOME nor HOME names a directory: say where with --base-dir")?;
+    Ok(state.join("fastcache"))
 }
 
 #[cfg(test)]
@@ -70,28 +83,31 @@ mod tests {
     #[test]
     fn two_cannot_use_the_same_directory() {
         let directory = tempfile::tempdir().unwrap();
-        let first = BaseDir::open(Some(directory.path())).unwrap();
-        let refused = BaseDir::open(Some(directory.path())).unwrap_err().to_string();
+        let first = BaseDir::lock(Some(directory.path())).unwrap();
+        let refused = BaseDir::lock(Some(directory.path())).unwrap_err().to_string();
         assert!(refused.starts_with("another `fastcache up` uses "), "{refused}");
         drop(first);
-        assert!(BaseDir::open(Some(directory.path())).is_ok());
+        assert!(BaseDir::lock(Some(directory.path())).is_ok());
     }
 
     #[test]
     fn the_state_of_the_cluster_before_is_cleared() {
         let directory = tempfile::tempdir().unwrap();
-        drop(BaseDir::open(Some(directory.path())).unwrap());
-        let old = directory.path().join("state/view.json");
-        fs::write(&old, "{}").unwrap();
-        BaseDir::open(Some(directory.path())).unwrap();
-        assert!(!old.exists());
+        let base_dir = BaseDir::lock(Some(directory.path())).unwrap();
+        base_dir.clear().unwrap();
+        let (state, log) = (directory.path().join("state/view.json"), directory.path().join("logs/a.log"));
+        for old in [&state, &log] {
+            fs::write(old, "{}").unwrap();
+        }
+        base_dir.clear().unwrap();
+        assert!(!state.exists() && log.exists());
     }
 
     #[test]
     fn somebody_elses_directory_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("state")).unwrap();
-        let refused = BaseDir::open(Some(directory.path())).unwrap_err().to_string();
+        let refused = BaseDir::lock(Some(directory.path())).unwrap_err().to_string();
         assert!(refused.ends_with("is neither empty nor a directory of `fastcache up`"), "{refused}");
         assert!(directory.path().join("state").exists());
     }

@@ -24,8 +24,19 @@ const READY_LINE: &str = "listening on ";
 const MAX_LINE_BYTES: u64 = 16 * 1024;
 
 /// The topology and the ports are those laid out here, not what is left in the user's environment from
-/// another cluster. All else is inherited: `HEALTH_CHECK_INTERVAL=5s fastcache up` does what it says.
-const OURS: [&str; 5] = ["CLUSTER_NODES", "CLUSTER_PROXIES", "CLUSTER_FILE", "NODE_COUNT", "ENTRY_PORT"];
+/// another cluster; files of settings, one for each program, could hold any of them. All else is inherited:
+/// `HEALTH_CHECK_INTERVAL=5s fastcache up` does what it says.
+const OURS: [&str; 9] = [
+    "CLUSTER_NODES",
+    "CLUSTER_PROXIES",
+    "CLUSTER_FILE",
+    "NODE_COUNT",
+    "NODE_ADMIN_PORT",
+    "ENTRY_PORT",
+    "CACHE_NODE_CONFIG",
+    "CACHE_PROXY_CONFIG",
+    "HEALTH_SERVICE_CONFIG",
+];
 
 /// A child as it is to be started: which program of this binary, or which other one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +186,14 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_of_settings_are_not_inherited() {
+        for program in [&cache_node::PROGRAM, &cache_proxy::PROGRAM, &health_service::PROGRAM] {
+            let variable = program.config_variable();
+            assert!(OURS.contains(&variable.as_str()), "{variable}");
+        }
+    }
 
     #[test]
     fn command_lines_survive_a_shell() {

@@ -26,14 +26,17 @@ const GRACE: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Events of all children; when it is full they wait a moment.
 const MAX_EVENTS: usize = 64;
+/// In front of a command line: a child started by hand is not one that this command watches or stops.
+const START_AGAIN: &str = "to start it again (it is then yours to stop): ";
 
 /// A child's place in the order of stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
-    /// Proxies and HAProxy: first, so that clients leave.
-    Entry,
-    /// Before the nodes: it would judge their stop as an outage, and log and keep that verdict.
-    Health,
+    /// HAProxy and the health service, first: who checks others would take their stop for an outage, and
+    /// log and keep that verdict.
+    Checker,
+    /// While the nodes still serve the requests under way.
+    Proxy,
     /// Last.
     Node,
 }
@@ -63,28 +66,27 @@ impl Cluster {
         Self { terminal, layout, directory, members: Vec::new(), events, sender }
     }
 
-    /// Starts the cluster and watches it until `shutdown`.
+    /// Starts the cluster and watches it until `shutdown`, which gives the signal's name.
     ///
     /// # Errors
-    /// When it does not become ready in time. What was started is left for [`Cluster::stop`].
+    /// When it does not become ready in time, or is stopped before. What was started is left for [`Cluster::stop`].
     pub(super) async fn run(
         &mut self,
         plan: &Plan,
         patience: Duration,
-        shutdown: impl Future<Output = ()>,
+        shutdown: impl Future<Output = &'static str>,
     ) -> anyhow::Result<()> {
         let mut shutdown = std::pin::pin!(shutdown);
         let began = Instant::now();
         let started = tokio::select! {
-            started = self.start(plan, began + patience) => Some(started),
-            () = shutdown.as_mut() => None,
+            started = self.start(plan, began + patience) => started,
+            signal = shutdown.as_mut() => Err(anyhow::anyhow!("stopped before it was ready ({signal})")),
         };
         self.terminal.end_progress();
-        if let Some(started) = started {
-            started?;
-            self.terminal.ready(&self.ready_line(began.elapsed()));
-            self.watch(shutdown).await;
-        }
+        started?;
+        self.terminal.ready(&self.ready_line(began.elapsed()));
+        let signal = self.watch(shutdown).await;
+        self.terminal.say(&format!("received {signal}"));
         Ok(())
     }
 
@@ -92,8 +94,8 @@ impl Cluster {
         let width = plan.name_width();
         let groups: [(&str, Role, &[ChildSpec]); 3] = [
             ("nodes", Role::Node, &plan.nodes),
-            ("health service", Role::Health, std::slice::from_ref(&plan.health)),
-            ("proxies", Role::Entry, &plan.proxies),
+            ("health service", Role::Checker, std::slice::from_ref(&plan.health)),
+            ("proxies", Role::Proxy, &plan.proxies),
         ];
         for (what, role, specs) in groups {
             self.terminal.phase(&format!("starting {} {what}", specs.len()));
@@ -103,9 +105,14 @@ impl Cluster {
         // Until they have a view, proxies answer PING with an error, and HAProxy would take them out.
         self.until(readiness::proxies_answer, deadline).await?;
         if let Some(spec) = &plan.haproxy {
-            self.start_group(std::slice::from_ref(spec), Role::Entry, width)?;
+            self.start_group(std::slice::from_ref(spec), Role::Checker, width)?;
         }
-        self.until(readiness::cluster_serves, deadline).await
+        self.until(readiness::cluster_serves, deadline).await?;
+        if plan.haproxy.is_some() {
+            // It does not tell when it listens: that the entry answers says so.
+            self.terminal.advance();
+        }
+        Ok(())
     }
 
     fn start_group(&mut self, specs: &[ChildSpec], role: Role, width: usize) -> anyhow::Result<()> {
@@ -175,25 +182,25 @@ impl Cluster {
         Ok(())
     }
 
-    async fn watch(&mut self, mut shutdown: Pin<&mut impl Future<Output = ()>>) {
+    async fn watch(&mut self, mut shutdown: Pin<&mut impl Future<Output = &'static str>>) -> &'static str {
         loop {
             let event = tokio::select! {
                 event = self.events.recv() => event,
-                () = shutdown.as_mut() => return,
+                signal = shutdown.as_mut() => return signal,
             };
             if let Some(Event::Exited(index, status)) = event {
                 let member = &mut self.members[index];
                 member.has_exited = true;
                 let (name, again) = (&member.handle.name, &member.handle.again);
-                self.terminal.say(&format!("{name} {}; to start it again: {again}", how(status)));
+                self.terminal.say(&format!("{name} {}; {START_AGAIN}{again}", how(status)));
             }
         }
     }
 
-    /// Stops all children, the entry first; who does not end within the grace time is killed.
+    /// Stops all children in the order of their roles; who does not end within the grace time is killed.
     pub(super) async fn stop(&mut self) {
         self.terminal.say("stopping");
-        for role in [Role::Entry, Role::Health, Role::Node] {
+        for role in [Role::Checker, Role::Proxy, Role::Node] {
             self.signal(role, Signal::TERM);
             if self.until_exited(role, Instant::now() + GRACE).await {
                 continue;

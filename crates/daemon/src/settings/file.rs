@@ -16,12 +16,18 @@ pub(super) struct FileValue {
     pub(super) line: usize,
 }
 
-/// Reads the file; what cannot be read or is unknown becomes a mistake.
-pub(super) fn read(program: &Program, path: &str, mistakes: &mut Vec<Mistake>) -> Vec<FileValue> {
+/// Reads the file; what cannot be read or is unknown becomes a mistake. `named_by` is the flag or variable
+/// that names the file.
+pub(super) fn read(
+    program: &Program,
+    path: &str,
+    named_by: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<FileValue> {
     match read_text(path) {
         Ok(text) => parse(program, path, &text, mistakes),
         Err(problem) => {
-            mistakes.push(Mistake::new("--config", format!("cannot read {path}: {problem}")));
+            mistakes.push(Mistake::new(named_by, format!("cannot read {path}: {problem}")));
             Vec::new()
         }
     }
@@ -45,7 +51,10 @@ fn parse(program: &Program, path: &str, text: &str, mistakes: &mut Vec<Mistake>)
         return Vec::new();
     }
     let mut values: Vec<FileValue> = Vec::new();
-    for (key, value) in table.get_ref() {
+    // As written, not by name: of a key given twice, the second is the mistake.
+    let mut keys: Vec<_> = table.get_ref().iter().collect();
+    keys.sort_by_key(|(key, _)| key.span().start);
+    for (key, value) in keys {
         let line = line_of(text, key.span().start);
         let found = entry(program, path, key.get_ref(), value.get_ref(), line);
         match found.and_then(|value| only_once(value, &values, path)) {
@@ -64,7 +73,8 @@ fn syntax_mistakes(path: &str, text: &str, errors: &[toml::de::Error]) -> Vec<Mi
     };
     let mut located: Vec<(usize, String)> = errors.iter().map(located).collect();
     located.dedup_by_key(|(line, _)| *line);
-    located.into_iter().map(|(line, message)| Mistake::new(format!("{path}:{line}"), message)).collect()
+    let mistake = |(line, message)| Mistake::in_file(path, line, message);
+    located.into_iter().map(mistake).collect()
 }
 
 fn entry(
@@ -74,13 +84,12 @@ fn entry(
     value: &DeValue<'_>,
     line: usize,
 ) -> Result<FileValue, Mistake> {
-    let place = format!("{path}:{line}");
     let name = key.replace('_', "-");
     let Some(setting) = program.all_settings().find(|setting| setting.name == name) else {
         let known = program.all_settings().map(|setting| setting.name);
-        return Err(Mistake::unknown(place, "key", key, known));
+        return Err(Mistake::unknown(format!("{path}:{line}"), "key", key, known).at_line(line));
     };
-    let expected = || Mistake::new(place, format!("`{key}`: expected {}", setting.kind.expected()));
+    let expected = || Mistake::in_file(path, line, format!("`{key}`: expected {}", setting.kind.expected()));
     Ok(FileValue { setting, raw: scalar(value).ok_or_else(expected)?, line })
 }
 
@@ -90,7 +99,7 @@ fn only_once(value: FileValue, others: &[FileValue], path: &str) -> Result<FileV
         None => Ok(value),
         Some(other) => {
             let problem = format!("`{}` is already set in line {}", value.setting.name, other.line);
-            Err(Mistake::new(format!("{path}:{}", value.line), problem))
+            Err(Mistake::in_file(path, value.line, problem))
         }
     }
 }

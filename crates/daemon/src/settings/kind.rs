@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+/// A hundred years of 365.25 days. A deadline that far away still fits every clock; `u64::MAX` seconds do not.
+const MAX_DURATION: Duration = Duration::from_secs(36_525 * 24 * 60 * 60);
+
 /// What kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -62,7 +65,11 @@ impl Kind {
             Self::Port => raw.parse().map(Value::Port).map_err(|_| expected()),
             Self::Address => is_address(raw).then(text).ok_or_else(expected),
             Self::Url => is_url(raw).then(text).ok_or_else(expected),
-            Self::Duration => humantime::parse_duration(raw).map(Value::Duration).map_err(|_| expected()),
+            Self::Duration => match humantime::parse_duration(raw) {
+                Ok(duration) if duration <= MAX_DURATION => Ok(Value::Duration(duration)),
+                Ok(_) => Err("a duration of at most 100 years".into()),
+                Err(_) => Err(expected()),
+            },
             Self::Size => parse_size(raw).map(Value::Number).ok_or_else(expected),
             Self::Count { min, max } => {
                 let number = raw.parse().ok().filter(|number| (min..=max).contains(number));
@@ -211,6 +218,7 @@ mod tests {
             (Kind::Url, "http://127.0.0.1/prefix"),
             (Kind::Url, "http://[::1]:8080/"),
             (Kind::Duration, "1m30s"),
+            (Kind::Duration, "100years"),
             (count, "50"),
             (choice, "json"),
             (Kind::Switch, "on"),
@@ -234,6 +242,8 @@ mod tests {
             (Kind::Url, "http://health:none"),
             (Kind::Duration, "30"),
             (Kind::Duration, "soon"),
+            (Kind::Duration, "101years"),
+            (Kind::Duration, "18446744073709551615s"),
             (count, "0"),
             (count, "51"),
             (choice, "xml"),

@@ -9,6 +9,8 @@ pub struct Mistake {
     place: String,
     /// What is wrong and what was expected.
     problem: String,
+    /// Where in the file, if it is in the file.
+    line: Option<usize>,
 }
 
 /// Every mistake found in the settings. Displayed one per line, each line starting with the program's name.
@@ -20,7 +22,15 @@ pub struct SettingsError {
 
 impl Mistake {
     pub(super) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { place: place.into(), problem: problem.into() }
+        Self { place: place.into(), problem: problem.into(), line: None }
+    }
+
+    pub(super) fn in_file(path: &str, line: usize, problem: impl Into<String>) -> Self {
+        Self::new(format!("{path}:{line}"), problem).at_line(line)
+    }
+
+    pub(super) fn at_line(self, line: usize) -> Self {
+        Self { line: Some(line), ..self }
     }
 
     /// "unknown … `name`", with the name it is closest to when one is close.
@@ -43,11 +53,13 @@ impl Mistake {
 }
 
 impl SettingsError {
-    pub(super) const fn new(program: &'static str, mistakes: Vec<Mistake>) -> Self {
+    pub(super) fn new(program: &'static str, mut mistakes: Vec<Mistake>) -> Self {
+        // Stable: those outside the file stay in front and in their order.
+        mistakes.sort_by_key(|mistake| mistake.line);
         Self { program, mistakes }
     }
 
-    /// The mistakes: those of the command line first, then file, environment and values.
+    /// The mistakes: those of the command line and the environment first, then those in the file by line.
     #[must_use]
     pub fn mistakes(&self) -> &[Mistake] {
         &self.mistakes

@@ -51,9 +51,13 @@ impl Program {
         env: &impl Fn(&str) -> Option<OsString>,
         mistakes: &mut Vec<Mistake>,
     ) -> Settings {
-        let config =
-            given.config.clone().or_else(|| environment::variable(&self.config_variable(), env, mistakes));
-        let in_file = config.as_ref().map(|path| file::read(self, path, mistakes)).unwrap_or_default();
+        let variable = self.config_variable();
+        let (config, named_by) = match &given.config {
+            Some(path) => (Some(path.clone()), "--config".to_owned()),
+            None => (environment::variable(&variable, env, mistakes), environment::variable_place(&variable)),
+        };
+        let in_file = config.as_ref().map(|path| file::read(self, path, &named_by, mistakes));
+        let in_file = in_file.unwrap_or_default();
         let mut entries = Vec::new();
         for setting in self.all_settings() {
             let mut entry = Entry::default_of(setting, mistakes);
@@ -89,7 +93,12 @@ impl Entry {
             Err(expected) => {
                 let found = if self.setting.kind == super::Kind::Secret { "***" } else { raw };
                 let problem = format!("expected {expected}, found \"{}\"", found.escape_debug());
-                mistakes.push(Mistake::new(source.place(self.setting), problem));
+                let mistake = Mistake::new(source.place(self.setting), problem);
+                mistakes.push(if let Source::File { line, .. } = source {
+                    mistake.at_line(line)
+                } else {
+                    mistake
+                });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! `--print-config`: the settings in force as a TOML file that gives them again, each with its source.
 
-use std::fmt::Write;
+use std::fmt::{self, Debug, Formatter, Write};
 
 use super::kind::Value;
 use super::{Entry, Kind, Settings, Source};
@@ -34,6 +34,13 @@ impl Entry {
             Some(Value::Number(number)) if self.setting.kind != Kind::Size => format!("{name} = {number}"),
             Some(_) => format!("{name} = {}", toml::Value::String(self.raw.clone())),
         }
+    }
+}
+
+/// As in `--print-config`, so that no log or panic message tells a secret.
+impl Debug for Entry {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  # {:?}", self.assignment(), self.source)
     }
 }
 

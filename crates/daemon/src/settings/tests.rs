@@ -216,7 +216,7 @@ fn a_missing_value_is_a_mistake_among_others() {
 fn a_key_given_twice_is_a_mistake() {
     let mistakes = Given::file("node-id = \"a\"\nnode_id = \"b\"").mistakes(&[]);
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-    assert!(mistakes[0].contains("is already set in line"), "{mistakes:?}");
+    assert!(mistakes[0].contains("is already set in line 1"), "{mistakes:?}");
 }
 
 #[test]
@@ -228,6 +228,22 @@ fn a_broken_or_missing_file_is_one_clear_line() {
         missing,
         ["example: --config: cannot read /nonexistent/settings.toml: No such file or directory (os error 2)"]
     );
+}
+
+#[test]
+fn an_unreadable_file_is_told_with_the_variable_that_names_it() {
+    let mistakes = Given::nothing().env("EXAMPLE_CONFIG", "/nonexistent/settings.toml").mistakes(&[]);
+    let place = "example: environment variable EXAMPLE_CONFIG: cannot read /nonexistent/settings.toml: ";
+    assert!(mistakes.len() == 1 && mistakes[0].starts_with(place), "{mistakes:?}");
+}
+
+#[test]
+fn mistakes_in_the_file_are_in_its_order() {
+    let file = "workers = 65\nzzz = 1\nport = \"http\"\naaa = 1\n";
+    let mistakes = Given::file(file).mistakes(&["--timeout", "soon"]);
+    let places: Vec<&str> = mistakes.iter().filter_map(|mistake| mistake.split(": ").nth(1)).collect();
+    let lines = ["settings.toml:1", "settings.toml:2", "settings.toml:3", "settings.toml:4"];
+    assert_eq!((places[0], &places[1..]), ("--timeout", &lines[..]), "{mistakes:?}");
 }
 
 #[test]
@@ -261,6 +277,8 @@ fn a_secret_is_read_from_a_file_and_never_shown() {
     let path = given.path("password").to_str().unwrap().to_owned();
     let given = given.env("PASSWORD_FILE", &path);
     assert_eq!(given.settings(&[]).text("requirepass"), "hunter2");
+    let debugged = format!("{:?}", given.settings(&[]));
+    assert!(!debugged.contains("hunter2"), "{debugged}");
     let shown = given.printed(&["--print-config"]);
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("# requirepass = \"********\""), "{shown}");

@@ -12,101 +12,119 @@ pub static PROGRAM: Program = Program {
     name: "cache-proxy",
     about: "Routes Redis commands to cache nodes by the health service's view",
     settings: &[
-        setting(
+        Setting::new(
             "host",
             Some("PROXY_HOST"),
             Some("127.0.0.1"),
             Kind::Host,
             "Address to listen on for clients",
         ),
-        setting(
+        Setting::new(
             "port",
             Some("PROXY_PORT"),
             Some("6382"),
             Kind::Port,
             "Port to listen on for clients; 0 picks a free one",
         ),
-        setting(
+        Setting::new(
             "entry-port",
             Some("ENTRY_PORT"),
             None,
             Kind::Port,
             "A second port, shared with the other proxies of this machine by SO_REUSEPORT",
         ),
-        setting(
+        Setting::new(
             "admin-port",
             Some("ADMIN_PORT"),
             None,
             Kind::Port,
             "Port for /livez, /readyz and /metrics; none when unset",
         ),
-        setting("proxy-id", Some("PROXY_ID"), Some("proxy1"), Kind::Text, "This proxy's id in the cluster"),
-        setting(
+        Setting::new(
+            "proxy-id",
+            Some("PROXY_ID"),
+            Some("proxy1"),
+            Kind::Text,
+            "This proxy's id in the cluster",
+        ),
+        Setting::new(
             "health-service",
             Some("HEALTH_SERVICE_URL"),
             Some("http://127.0.0.1:8080"),
             Kind::Url,
             "The health service to follow",
         ),
-        setting(
+        Setting::new(
             "cluster",
             Some("CLUSTER_FILE"),
             None,
             Kind::Path,
             "cluster.toml to route by until the first view comes: for a start without the health service",
         ),
-        setting(
+        Setting::new(
             "state-dir",
             Some("STATE_DIR"),
             None,
             Kind::Path,
             "Directory that keeps the last view over a restart; none when unset",
         ),
-        setting(
+        Setting::new(
             "workers",
             Some("WORKERS"),
             Some("1"),
             Kind::Count { min: 1, max: 256 },
             "Threads that serve clients",
         ),
-        setting(
+        Setting::new(
             "maxclients",
             Some("MAXCLIENTS"),
             Some("10000"),
             Kind::Count { min: 1, max: 1_000_000 },
             "Most clients at a time, over all workers",
         ),
-        setting("requirepass", Some("REQUIREPASS"), None, Kind::Secret, "Password that clients must give"),
-        setting("node-password", Some("NODE_PASSWORD"), None, Kind::Secret, "Password to give the nodes"),
-        setting(
+        Setting::new(
+            "requirepass",
+            Some("REQUIREPASS"),
+            None,
+            Kind::Secret,
+            "Password that clients must give",
+        ),
+        Setting::new(
+            "node-password",
+            Some("NODE_PASSWORD"),
+            None,
+            Kind::Secret,
+            "Password to give the nodes",
+        ),
+        Setting::new(
             "hold-timeout",
             Some("HOLD_TIMEOUT"),
             Some("1s"),
             Kind::Duration,
             "How long a request waits for a node that cannot be reached before it is answered with an error",
         ),
-        setting(
+        Setting::new(
             "node-timeout",
             Some("NODE_TIMEOUT"),
             Some("5s"),
             Kind::Duration,
             "How long a reply may take before the connection to the node is given up",
         ),
-        setting(
+        Setting::new(
             "suspect-after",
             Some("SUSPECT_AFTER"),
             Some("200ms"),
             Kind::Duration,
             "How long a reply may take before the node is reported to the health service",
         ),
-        setting(
+        Setting::new(
             "connect-timeout",
             Some("CONNECT_TIMEOUT"),
             Some("500ms"),
             Kind::Duration,
             "How long connecting to a node may take",
         ),
-        setting(
+        Setting::new(
             "drain-timeout",
             Some("DRAIN_TIMEOUT"),
             Some("5s"),
@@ -115,16 +133,6 @@ pub static PROGRAM: Program = Program {
         ),
     ],
 };
-
-const fn setting(
-    name: &'static str,
-    env: Option<&'static str>,
-    default: Option<&'static str>,
-    kind: Kind,
-    help: &'static str,
-) -> Setting {
-    Setting { name, env, default, kind, help }
-}
 
 /// A proxy's settings, checked.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@
 //!
 //! A worker is one thread with everything of its own: runtime, listeners, node connections, state. The
 //! control thread follows the views, reports trouble and serves the admin port. What a worker decides is in
-//! [`dispatch`] and the pure modules around it, which know no socket; what touches sockets is in `worker`,
+//! `dispatch` and the pure modules around it, which know no socket; what touches sockets is in `worker`,
 //! `session` and `node_link`.
 //!
 //! The proxy judges no node: it reports, and routes by the health service's view.

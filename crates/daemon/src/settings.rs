@@ -43,6 +43,20 @@ pub struct Setting {
     pub help: &'static str,
 }
 
+impl Setting {
+    /// A setting from its parts, in the order in which they are read best.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        env: Option<&'static str>,
+        default: Option<&'static str>,
+        kind: Kind,
+        help: &'static str,
+    ) -> Self {
+        Self { name, env, default, kind, help }
+    }
+}
+
 /// A program: its name and everything that can be set about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {

@@ -2,7 +2,7 @@
 //!
 //! A row reads: what it is (the function's name gives class and first flag), name, arity, further flags and
 //! categories in Redis' words, key positions, since, summary, and at the end whether it may be repeated; a
-//! row that says nothing about that is [`Idempotence::Never`], except for reads, which always may.
+//! row that says nothing about that is `Idempotence::Never`, except for reads, which always may.
 //! Arity and flags are those of Redis 7.0, and Valkey's for what Redis 7.0 does not have.
 
 mod assemble;

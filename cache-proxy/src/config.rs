@@ -206,4 +206,22 @@ impl Config {
             drain_timeout: settings.duration("drain-timeout"),
         })
     }
+
+    /// Raises the limit of open files to what the clients need; when it cannot be raised so far, fewer
+    /// clients are let in, because they would be left waiting without an answer.
+    pub fn fit_to_open_files(&mut self) {
+        /// Files besides the clients' sockets: two connections to each of some hundred nodes, listeners, logs.
+        const RESERVED: u64 = 512;
+        let wanted = (self.max_clients as u64).saturating_add(RESERVED);
+        let possible = daemon::open_files::raise_limit(wanted).saturating_sub(RESERVED).max(1);
+        let possible = usize::try_from(possible).unwrap_or(usize::MAX);
+        if possible < self.max_clients {
+            tracing::warn!(
+                maxclients = possible,
+                asked = self.max_clients,
+                "the limit of open files is too low"
+            );
+            self.max_clients = possible;
+        }
+    }
 }

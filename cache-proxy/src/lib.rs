@@ -63,7 +63,8 @@ pub use run::run;
 pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     daemon::run_main(&PROGRAM, args, async |settings| {
         let shutdown = daemon::shutdown::signal();
-        let config = Config::from_settings(&settings)?;
+        let mut config = Config::from_settings(&settings)?;
+        config.fit_to_open_files();
         let listeners = Listeners::bind(&config)?;
         run(listeners, config, shutdown).await
     })

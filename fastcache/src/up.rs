@@ -22,7 +22,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use daemon::{Kind, Program, Setting, Settings};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::haproxy_config::HaproxyConfig;
 use crate::layout::{FirstPorts, Layout, MAX_NODES, MAX_PROXIES, STANDARD_NODES, STANDARD_PROXIES};
@@ -157,11 +156,7 @@ fn write_configuration(layout: &Layout, directory: &Path) -> anyhow::Result<()> 
 fn raise_file_limit() {
     /// Enough for any test on one host; without a bound, programs that size tables by it waste memory.
     const ENOUGH: u64 = 65_536;
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = limit.maximum.unwrap_or(ENOUGH).min(ENOUGH);
-    if limit.current.is_some_and(|current| current < wanted) {
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
-    }
+    daemon::open_files::raise_limit(ENOUGH);
 }
 
 /// HAProxy refuses to start when its connections, two descriptors each, do not fit the limit.
@@ -169,8 +164,7 @@ fn max_connections() -> u64 {
     /// Listeners, checks and logs need some as well.
     const RESERVED: u64 = 100;
     const ENOUGH: u64 = 10_000;
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    (files.saturating_sub(RESERVED) / 2).clamp(1, ENOUGH)
+    (daemon::open_files::limit().saturating_sub(RESERVED) / 2).clamp(1, ENOUGH)
 }
 
 fn first_ports(settings: &Settings) -> FirstPorts {

@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod logging;
+pub mod open_files;
 mod process;
 pub mod process_metrics;
 pub mod settings;

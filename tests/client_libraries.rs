@@ -19,16 +19,14 @@ fn redis_py_works_in_its_default_settings() {
     let mut python = match env::var_os("FASTCACHE_TEST_PYTHON") {
         Some(interpreter) => Command::new(interpreter),
         None => {
-            let mut python = Command::new("python3");
-            python.env(
-                "PYTHONPATH",
-                installed("python", |directory| {
-                    let mut pip = Command::new("python3");
-                    pip.args(["-m", "pip", "install", "--quiet", "--target"]).arg(directory).arg(REDIS_PY);
-                    pip
-                }),
-            );
-            python
+            // Both steps in one command: an environment without the library must not be taken for complete.
+            let environment = installed("venv", |directory| {
+                let mut shell = Command::new("sh");
+                shell.args(["-ec", "python3 -m venv \"$1\" && \"$1/bin/pip\" install --quiet \"$2\"", "sh"]);
+                shell.arg(directory).arg(REDIS_PY);
+                shell
+            });
+            Command::new(environment.join("bin/python"))
         }
     };
     succeeds(python.arg(script("check.py")).arg(up.ports.entry.to_string()));

@@ -11,8 +11,8 @@ use std::task::Waker;
 /// Number of a client; never used twice in the life of a process.
 pub type ClientId = u64;
 
-/// When a connection has to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When a connection has to end, the strongest last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ending {
     /// Not yet.
     None,
@@ -43,8 +43,6 @@ pub struct Client {
     pub authenticated: Cell<bool>,
     /// CLIENT NO-TOUCH: its reads leave access times alone.
     pub no_touch: Cell<bool>,
-    /// CLIENT NO-EVICT.
-    pub no_evict: Cell<bool>,
     /// CLIENT SETNAME; empty is none.
     pub name: RefCell<Vec<u8>>,
     /// CLIENT SETINFO LIB-NAME.
@@ -73,7 +71,6 @@ impl Client {
             protocol: Cell::new(Protocol::Resp2),
             authenticated: Cell::new(authenticated),
             no_touch: Cell::new(false),
-            no_evict: Cell::new(false),
             name: RefCell::default(),
             library: RefCell::default(),
             library_version: RefCell::default(),
@@ -92,7 +89,7 @@ impl Client {
 
     /// Ends its connection, and wakes whoever waits for it.
     pub fn end(&self, ending: Ending) {
-        self.ending.set(ending);
+        self.ending.set(ending.max(self.ending.get()));
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -111,7 +108,27 @@ impl Client {
         self.protocol.set(Protocol::Resp2);
         self.authenticated.set(authenticated);
         self.no_touch.set(false);
-        self.no_evict.set(false);
         self.name.borrow_mut().clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Client, Ending};
+
+    #[test]
+    fn the_strongest_ending_stays() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let client = Client::new(1, address, address, 0, true);
+        for (asked, kept) in [
+            (Ending::Drained, Ending::Drained),
+            (Ending::AfterReplies, Ending::AfterReplies),
+            (Ending::Drained, Ending::AfterReplies),
+            (Ending::Now, Ending::Now),
+            (Ending::AfterReplies, Ending::Now),
+        ] {
+            client.end(asked);
+            assert_eq!(client.ending(), kept);
+        }
     }
 }

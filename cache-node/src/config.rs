@@ -3,6 +3,7 @@
 use crate::engine::{Limits, Policy};
 use crate::types::sorted_set::PackedLimits;
 use daemon::{Kind, Program, Setting, Settings};
+use std::fmt;
 
 /// What a user can set.
 pub static PROGRAM: Program = Program {
@@ -11,50 +12,46 @@ pub static PROGRAM: Program = Program {
     settings: &SETTINGS,
 };
 
-const fn setting(
-    name: &'static str,
-    env: Option<&'static str>,
-    default: Option<&'static str>,
-    kind: Kind,
-    help: &'static str,
-) -> Setting {
-    Setting { name, env, default, kind, help }
-}
-
 static SETTINGS: [Setting; 9] = [
-    setting("host", Some("NODE_HOST"), Some("127.0.0.1"), Kind::Host, "Address to listen on"),
-    setting("port", Some("NODE_PORT"), Some("7001"), Kind::Port, "Port to listen on; 0 takes any free one"),
-    setting("node-id", Some("NODE_ID"), Some("node1"), Kind::Text, "Name of this node in logs and INFO"),
-    setting(
+    Setting::new("host", Some("NODE_HOST"), Some("127.0.0.1"), Kind::Host, "Address to listen on"),
+    Setting::new(
+        "port",
+        Some("NODE_PORT"),
+        Some("7001"),
+        Kind::Port,
+        "Port to listen on; 0 takes any free one",
+    ),
+    Setting::new("node-id", Some("NODE_ID"), Some("node1"), Kind::Text, "Name of this node in logs and INFO"),
+    Setting::new(
         "maxmemory",
         Some("NODE_MAXMEMORY"),
         Some("256mb"),
         Kind::Size,
         "Bytes of data to hold; 0 is no limit",
     ),
-    setting(
+    Setting::new(
         "maxmemory-policy",
         Some("NODE_MAXMEMORY_POLICY"),
         Some("allkeys-lru"),
         Kind::Choice(Policy::NAMES),
         "What to evict at the limit",
     ),
-    setting(
+    Setting::new(
         "maxmemory-samples",
         None,
         Some("5"),
         Kind::Count { min: 1, max: 64 },
         "Keys to look at per eviction: more come closer to the policy, fewer cost less",
     ),
-    setting(
+    Setting::new(
         "maxclients",
         None,
         Some("10000"),
         Kind::Count { min: 1, max: u32::MAX as u64 },
         "Most clients at a time",
     ),
-    setting("requirepass", Some("NODE_PASSWORD"), None, Kind::Secret, "Password that clients must give"),
-    setting(
+    Setting::new("requirepass", Some("NODE_PASSWORD"), None, Kind::Secret, "Password that clients must give"),
+    Setting::new(
         "admin-port",
         Some("NODE_ADMIN_PORT"),
         None,
@@ -64,7 +61,7 @@ static SETTINGS: [Setting; 9] = [
 ];
 
 /// A validated configuration.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Config {
     /// Address to listen on.
     pub host: String,
@@ -84,7 +81,13 @@ pub struct Config {
     pub timeout: u64,
     /// Longest string, in bytes.
     pub max_bulk_len: usize,
+    /// Most bytes of replies that are built for one client before it takes them; who asks for more is disconnected.
+    pub max_reply_len: usize,
 }
+
+/// Room for the longest string and the batch before it. MGET or KEYS could ask for far more, and would take the
+/// node's memory along: a buffer that grows by doubling may take twice as much for a moment.
+const REPLY_MAX: usize = 512 * 1024 * 1024 + 512 * 1024;
 
 impl Config {
     /// Reads the settings; their kinds have been checked already.
@@ -108,6 +111,24 @@ impl Config {
     }
 }
 
+impl fmt::Debug for Config {
+    /// Without the password: this may end in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("node_id", &self.node_id)
+            .field("limits", &self.limits)
+            .field("maxclients", &self.maxclients)
+            .field("requirepass", &!self.requirepass.is_empty())
+            .field("admin_port", &self.admin_port)
+            .field("timeout", &self.timeout)
+            .field("max_bulk_len", &self.max_bulk_len)
+            .field("max_reply_len", &self.max_reply_len)
+            .finish()
+    }
+}
+
 impl Default for Config {
     /// What Redis does without a configuration: no limit, no eviction, no password. For tests and embedding;
     /// the program's own defaults are in its settings.
@@ -127,6 +148,19 @@ impl Default for Config {
             admin_port: None,
             timeout: 0,
             max_bulk_len: resp::Limits::default().max_bulk_len,
+            max_reply_len: REPLY_MAX,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn debug_output_never_shows_the_password() {
+        let config = Config { requirepass: "hunter2".to_owned(), ..Config::default() };
+        let shown = format!("{config:?}");
+        assert!(shown.contains("requirepass: true") && !shown.contains("hunter2"), "{shown}");
     }
 }

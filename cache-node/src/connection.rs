@@ -1,13 +1,14 @@
 //! One client's connection: a batch of requests in, a batch of replies out.
 //!
 //! All connections of the node read into one scratch buffer and encode into another; a connection keeps bytes of
-//! its own only while a request is incomplete or a reply not yet taken. So an idle client costs a few hundred
-//! bytes, and a batch costs one read and one write, however many requests it holds.
+//! its own only while a request is incomplete or a reply not yet taken. So an idle client costs less than two
+//! kilobytes, and a batch costs one read and one write, however many requests it holds.
 //!
 //! Memory is bounded: while a client does not take its replies, nothing more is read or executed for it.
 
 use crate::client::{Client, Ending};
 use crate::execute::execute;
+use crate::node::Node;
 use crate::server::Shared;
 use resp::{Encoder, Limits, Protocol, RequestScanner};
 use std::future::poll_fn;
@@ -15,19 +16,22 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Replies that may wait before no more requests of the batch are executed. Large enough for a pipeline of a
 /// thousand small values, small enough to hold for thousands of slow clients.
 const REPLIES_MAX: usize = 256 * 1024;
-/// A single reply may exceed that by far (KEYS, ZRANGE); one that exceeds this ends the connection, because it
-/// would take the node's memory along.
-const REPLY_MAX: usize = 1024 * 1024 * 1024;
 /// An allocation that is kept although nothing is in it.
 const KEPT_CAPACITY: usize = 4 * 1024;
-/// Batches before other connections get their turn: a flooding client must not starve them.
-const BATCHES_PER_TURN: usize = 16;
+/// How long a connection is served before others get their turn: a flooding client must not starve them.
+const TURN_MAX: Duration = Duration::from_millis(2);
+/// Fast requests between two looks at the clock: enough that the look costs nothing beside them.
+const REQUESTS_PER_LOOK: usize = 16;
+/// For how many fast requests one counts whose time depends on the data: SET is one of them, so not every one is
+/// worth a look, but so is KEYS.
+const SLOW_WEIGHT: usize = 8;
 
 /// A client with its socket and what is under way on it.
 pub(crate) struct Connection {
@@ -42,13 +46,24 @@ pub(crate) struct Connection {
     written: usize,
     /// More requests may be complete in `unread`.
     postponed: bool,
-    /// Not authenticated yet, so only small requests are taken.
-    restricted: bool,
+    /// What the scanner was made for.
+    limits: Limits,
+    /// When its turn began.
+    turn: Instant,
 }
 
 /// What may be sent before authentication: Redis' limits, so that strangers cannot fill the memory.
 fn strangers_limits() -> Limits {
     Limits { max_args: 10, max_bulk_len: 16 * 1024, max_request_len: 64 * 1024, ..Limits::default() }
+}
+
+/// How a turn came to its end.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// Its time was up: there may be more to do.
+    Over,
+    /// The connection is to be closed.
+    Last,
 }
 
 /// What reading brought.
@@ -59,8 +74,7 @@ enum Read {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, shared: Rc<Shared>, client: Rc<Client>) -> Self {
-        let restricted = !client.authenticated.get();
-        let limits = if restricted { strangers_limits() } else { Limits::default() };
+        let limits = Limits::default();
         Self {
             stream,
             shared,
@@ -70,24 +84,33 @@ impl Connection {
             unwritten: Vec::new(),
             written: 0,
             postponed: false,
-            restricted,
+            limits,
+            turn: Instant::now(),
         }
     }
 
     /// Serves the client until one side ends the connection.
     pub(crate) async fn serve(mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_serve(cx)).await
+        while poll_fn(|cx| self.poll_turn(cx)).await? == Turn::Over {
+            // Not a mere wake-up: this lets the runtime look at all sockets before the next turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
-    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
         self.client.wake_with(cx.waker());
-        for _ in 0..BATCHES_PER_TURN {
+        self.turn = Instant::now();
+        loop {
             if self.client.ending() == Ending::Now {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Turn::Last));
             }
             ready!(self.poll_flush(cx))?;
             if self.client.ending() == Ending::AfterReplies {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(Turn::Last));
+            }
+            if self.turn.elapsed() >= TURN_MAX {
+                return Poll::Ready(Ok(Turn::Over));
             }
             if self.postponed {
                 self.resume();
@@ -95,13 +118,13 @@ impl Connection {
             }
             match self.poll_read(cx)? {
                 Poll::Ready(Read::Batch) => {}
-                Poll::Ready(Read::Closed) => return Poll::Ready(Ok(())),
-                Poll::Pending if self.client.ending() == Ending::Drained => return Poll::Ready(Ok(())),
+                Poll::Ready(Read::Closed) => return Poll::Ready(Ok(Turn::Last)),
+                Poll::Pending if self.client.ending() == Ending::Drained => {
+                    return Poll::Ready(Ok(Turn::Last));
+                }
                 Poll::Pending => return Poll::Pending,
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Reads once into the shared buffer and executes what is complete.
@@ -143,14 +166,21 @@ impl Connection {
             }
         }
         self.unread = bytes;
-        self.client.unread.set(self.unread.len());
+        self.note_unread();
     }
 
     fn keep(&mut self, rest: &[u8]) {
         if !rest.is_empty() {
             self.unread = rest.to_vec();
         }
-        self.client.unread.set(rest.len());
+        self.note_unread();
+    }
+
+    fn note_unread(&self) {
+        let len = self.unread.len();
+        if len != self.client.unread.get() {
+            self.shared.node.borrow_mut().note_unread(&self.client, len);
+        }
     }
 
     /// Executes the complete requests at the start of `bytes`, writes their replies, and returns how many bytes
@@ -168,31 +198,40 @@ impl Connection {
     }
 
     fn run_into(&mut self, bytes: &[u8], shared: &Shared, out: &mut Vec<u8>) -> usize {
-        let now = crate::server::unix_ms();
+        let mut now = crate::server::unix_ms();
         let mut node = shared.node.borrow_mut();
         self.client.active.set(now);
         self.postponed = false;
-        let mut used = 0;
-        while matches!(self.client.ending(), Ending::None | Ending::Drained) {
-            if out.len() >= REPLIES_MAX {
-                self.postponed = true;
+        let (mut used, mut executed) = (0, 0);
+        while self.client.ending() <= Ending::Drained {
+            if executed >= REQUESTS_PER_LOOK {
+                executed = 0;
+                now = crate::server::unix_ms();
+                self.postponed = self.turn.elapsed() >= TURN_MAX;
+            }
+            self.postponed |= out.len() >= REPLIES_MAX;
+            if self.postponed {
                 break;
             }
+            self.follow_limits(&node);
             match self.scanner.scan(&bytes[used..]) {
                 Ok(None) => break,
                 Ok(Some(len)) => {
                     let request = self.scanner.request(&bytes[used..]);
                     used += len;
-                    if !request.is_empty() {
-                        execute(&shared.handlers, &mut node, &self.client, &request, out, now);
-                    }
+                    let slow = !request.is_empty()
+                        && execute(&shared.handlers, &mut node, &self.client, &request, out, now);
+                    executed += if slow { SLOW_WEIGHT } else { 1 };
                 }
                 Err(violation) => {
                     Encoder::new(out, Protocol::Resp2).error(&format!("ERR {violation}"));
                     self.client.end(Ending::AfterReplies);
                 }
             }
-            self.after_request(out);
+        }
+        if self.client.ending() == Ending::Now {
+            // What is there may be half a reply.
+            out.clear();
         }
         node.stats.bytes_out += out.len() as u64;
         node.note_memory();
@@ -200,15 +239,17 @@ impl Connection {
         used
     }
 
-    fn after_request(&mut self, out: &mut Vec<u8>) {
-        if self.restricted && self.client.authenticated.get() {
-            self.restricted = false;
-            self.scanner = RequestScanner::new(Limits::default());
-        }
-        if out.len() > REPLY_MAX {
-            tracing::warn!(client = %self.client.peer, bytes = out.len(), "reply too large: closing the connection");
-            out.clear();
-            self.client.end(Ending::Now);
+    /// Takes over the limits that hold now: CONFIG SET and AUTH change them. A request that is under way is looked
+    /// at once more from its start.
+    fn follow_limits(&mut self, node: &Node) {
+        let limits = if node.must_authenticate(&self.client) {
+            strangers_limits()
+        } else {
+            Limits { max_bulk_len: node.config.max_bulk_len, ..Limits::default() }
+        };
+        if limits != self.limits {
+            self.limits = limits;
+            self.scanner = RequestScanner::new(limits);
         }
     }
 
@@ -216,6 +257,9 @@ impl Connection {
     fn send(&mut self, replies: &mut Vec<u8>) {
         // Nothing is read, let alone executed, while replies are waiting.
         debug_assert!(self.unwritten.is_empty());
+        if replies.is_empty() {
+            return;
+        }
         let taken = self.stream.try_write(replies).unwrap_or(0);
         if taken < replies.len() {
             self.unwritten = std::mem::take(replies);

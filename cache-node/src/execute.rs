@@ -3,7 +3,7 @@
 //! The order of the checks is Redis': the command exists, has enough arguments, is allowed, and there is memory
 //! for it. A handler either writes exactly one reply or returns a `Failure` and has written nothing.
 
-use crate::client::Client;
+use crate::client::{Client, Ending};
 use crate::commands::{Handler, Handlers, printable};
 use crate::engine::Room;
 use crate::failure::Failure;
@@ -31,7 +31,8 @@ pub struct Context<'a> {
 /// Longest part of a name that an error repeats, as in Redis.
 const NAME_IN_ERROR: usize = 128;
 
-/// Executes one request and appends its reply to `out`.
+/// Executes one request and appends its reply to `out`. Beyond `max_reply_len` the reply is cut off and the client
+/// ends. Returns whether the command's time may grow with the data it meets: Redis does not call it fast.
 pub fn execute(
     handlers: &Handlers,
     node: &mut Node,
@@ -39,19 +40,27 @@ pub fn execute(
     request: &Request<'_>,
     out: &mut Vec<u8>,
     now: u64,
-) {
+) -> bool {
     let protocol = client.protocol.get();
+    let mut slow = false;
     let result = resolve(handlers, request).and_then(|(command, handler)| {
         let index = command.id.index();
         if let Err(refusal) = admit(command, node, client, request, now) {
             node.stats.of_command[index].rejected += 1;
             return Err(refusal);
         }
+        slow = !command.flags.contains(Flags::FAST);
         client.last_command.set(command.name);
         node.stats.commands += 1;
         node.stats.of_command[index].calls += 1;
-        let reply = Encoder::new(out, protocol);
-        let result = handler(&mut Context { node, client, command, handlers, reply, now }, request);
+        let reply = Encoder::with_limit(out, protocol, node.config.max_reply_len);
+        let mut context = Context { node, client, command, handlers, reply, now };
+        let result = handler(&mut context, request);
+        if context.reply.exceeded() {
+            let (peer, command) = (client.peer, command.name);
+            tracing::warn!(client = %peer, command, "reply too large: closing the connection");
+            client.end(Ending::Now);
+        }
         node.stats.of_command[index].failed += u64::from(result.is_err());
         result
     });
@@ -60,6 +69,7 @@ pub fn execute(
         // Line ends around the text go, those inside become spaces: as in Redis.
         Encoder::new(out, protocol).error(failure.to_string().trim_matches(['\r', '\n']));
     }
+    slow
 }
 
 /// Fails unless the command may be executed now.
@@ -73,9 +83,10 @@ fn admit(
     if !command.arity_fits(request.len()) {
         return Err(Failure::Arity(command.name));
     }
-    if !client.authenticated.get() && !command.flags.contains(Flags::NO_AUTH) {
+    if node.must_authenticate(client) && !command.flags.contains(Flags::NO_AUTH) {
         return Err(Failure::NotAuthenticated);
     }
+    node.engine.reclaim();
     if node.config.limits.maxmemory > 0
         && node.engine.make_room(now) == Room::Exhausted
         && command.flags.contains(Flags::DENYOOM)

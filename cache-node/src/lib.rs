@@ -30,13 +30,22 @@ use tokio::net::TcpListener;
 /// The program: everything between its arguments (without its own name) and its exit code.
 pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     daemon::run_main(&PROGRAM, args, async |settings| -> anyhow::Result<()> {
-        let config = Config::from_settings(&settings);
+        let mut config = Config::from_settings(&settings);
         let address = format!("{}:{}", config.host, config.port);
         let listener = TcpListener::bind((config.host.as_str(), config.port))
             .await
             .with_context(|| format!("cannot listen on {address}"))?;
         let admin = admin::Admin::bind(&config).await?;
-        open_files::make_room_for(config.maxclients);
+        let room = open_files::make_room_for(config.maxclients);
+        if room < config.maxclients {
+            let wanted = config.maxclients;
+            tracing::warn!(
+                wanted,
+                room,
+                "maxclients lowered to the limit of open files: raise it (ulimit -n)"
+            );
+            config.maxclients = room;
+        }
         let shutdown = daemon::shutdown::signal();
         daemon::ready_line(listener.local_addr()?)?;
         run_with(listener, admin, config, shutdown).await

@@ -28,7 +28,20 @@ pub struct Node {
     /// Port of the admin endpoints, where there are any.
     pub admin_port: Option<u16>,
     next_client: ClientId,
+    /// No client is silent for too long before this time, Unix milliseconds.
+    silence_check: u64,
+    /// Bytes of unfinished requests of all clients.
+    unread: usize,
 }
+
+/// Least time between two searches for silent clients, in milliseconds: the limit is in seconds, and a search
+/// looks at every client.
+const SILENCE_CHECK_PAUSE: u64 = 1_000;
+/// Bytes of unfinished requests that all clients together may have: Redis' limit for a single one, so that the
+/// longest legal request fits.
+const UNREAD_MAX: u64 = 1024 * 1024 * 1024;
+/// A smaller `maxmemory` is the limit for unfinished requests too, down to this: a thousand full read buffers.
+const UNREAD_MIN: u64 = 64 * 1024 * 1024;
 
 /// Counters since the start, or since CONFIG RESETSTAT.
 #[derive(Debug)]
@@ -93,6 +106,8 @@ impl Node {
             port,
             admin_port: None,
             next_client: 1,
+            silence_check: 0,
+            unread: 0,
         }
     }
 
@@ -115,18 +130,63 @@ impl Node {
         self.engine.limits = limits;
     }
 
-    /// When a client will have been silent for too long, Unix milliseconds; `None` without such a limit.
-    pub fn next_timeout(&self) -> Option<u64> {
-        let timeout = self.config.timeout.checked_mul(1_000).filter(|timeout| *timeout > 0)?;
-        self.clients.values().map(|client| client.active.get() + timeout).min()
+    /// True while this client may do nothing but authenticate. Who connected while a password was set is let in
+    /// when it is taken away; who connected before stays in when one is set, as in Redis.
+    pub fn must_authenticate(&self, client: &Client) -> bool {
+        !self.config.requirepass.is_empty() && !client.authenticated.get()
     }
 
-    /// Ends clients that have been silent for too long.
-    pub fn end_silent_clients(&self, now: u64) {
+    /// Sets how many seconds a client may be silent; 0 is for ever.
+    pub fn set_timeout(&mut self, seconds: u64) {
+        self.config.timeout = seconds;
+        self.silence_check = 0;
+    }
+
+    /// When it is time for `end_silent_clients`, Unix milliseconds; `None` when clients may be silent.
+    pub fn next_silence_check(&self) -> Option<u64> {
+        (self.config.timeout > 0).then_some(self.silence_check)
+    }
+
+    /// Ends clients that have been silent for too long, if it is time to look for them.
+    pub fn end_silent_clients(&mut self, now: u64) {
+        if self.next_silence_check().is_none_or(|due| now < due) {
+            return;
+        }
         let timeout = self.config.timeout.saturating_mul(1_000);
-        let silent = |client: &&Rc<Client>| client.active.get() + timeout <= now;
-        if timeout > 0 {
-            self.clients.values().filter(silent).for_each(|client| client.end(Ending::Now));
+        let mut next = now.saturating_add(timeout);
+        for client in self.clients.values() {
+            match client.active.get().saturating_add(timeout) {
+                due if due <= now => client.end(Ending::Now),
+                due => next = next.min(due),
+            }
+        }
+        self.silence_check = next.max(now + SILENCE_CHECK_PAUSE);
+    }
+
+    /// Notes that a client has `len` bytes of an unfinished request, and ends the client that has most of them when
+    /// all together are too many: else a few could take all memory without ever finishing a request.
+    pub fn note_unread(&mut self, client: &Client, len: usize) {
+        self.unread = self.unread + len - client.unread.replace(len);
+        let limit = self.config.limits.maxmemory;
+        let most = if limit == 0 { UNREAD_MAX } else { limit.clamp(UNREAD_MIN, UNREAD_MAX) };
+        if self.unread as u64 <= most {
+            return;
+        }
+        let open = || self.clients.values().filter(|client| client.ending() != Ending::Now);
+        if open().map(|client| client.unread.get() as u64).sum::<u64>() <= most {
+            // Enough are on their way out.
+            return;
+        }
+        if let Some(largest) = open().max_by_key(|client| client.unread.get()) {
+            tracing::warn!(client = %largest.peer, bytes = largest.unread.get(), "too much unfinished input");
+            largest.end(Ending::Now);
+        }
+    }
+
+    /// Forgets a client whose connection has ended.
+    pub fn remove_client(&mut self, id: ClientId) {
+        if let Some(client) = self.clients.remove(&id) {
+            self.unread -= client.unread.get();
         }
     }
 

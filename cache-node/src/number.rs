@@ -49,7 +49,7 @@ pub fn parse_float_c(text: &[u8]) -> Option<f64> {
     (!value.is_nan()).then_some(value)
 }
 
-/// `0x1F`, with a sign perhaps: whole hexadecimal numbers, the form people write.
+/// `0x1F`, `0x1.8p-3`, with a sign perhaps.
 fn hexadecimal(text: &str) -> Option<f64> {
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -57,15 +57,34 @@ fn hexadecimal(text: &str) -> Option<f64> {
         _ => (false, text),
     };
     let digits = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"))?;
-    if digits.is_empty() || digits.starts_with('+') {
+    let (digits, exponent) = match digits.split_once(['p', 'P']) {
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
+        None => (digits, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let value = u128::from_str_radix(digits, 16).ok()? as f64;
+    let mut mantissa = 0u64;
+    let mut exponent = i64::from(exponent) - 4 * fraction.len() as i64;
+    for digit in whole.chars().chain(fraction.chars()) {
+        let digit = u64::from(digit.to_digit(16)?);
+        if mantissa >> 60 == 0 {
+            mantissa = mantissa << 4 | digit;
+        } else {
+            // Beyond what a double holds it only matters whether there is anything.
+            mantissa |= u64::from(digit != 0);
+            exponent += 4;
+        }
+    }
+    // In two steps, because a power of two alone may be out of range where the product is not.
+    let exponent = exponent.clamp(-2_000, 2_000) as i32;
+    let value = mantissa as f64 * 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2);
     Some(if negative { -value } else { value })
 }
 
 fn has_nonzero_mantissa(text: &[u8]) -> bool {
-    let mantissa = text.split(|byte| matches!(byte, b'e' | b'E')).next().unwrap_or_default();
+    let mantissa = text.split(|byte| matches!(byte, b'e' | b'E' | b'p' | b'P')).next().unwrap_or_default();
     mantissa.iter().any(|byte| matches!(byte, b'1'..=b'9'))
 }
 
@@ -105,6 +124,14 @@ mod tests {
             (".5", Some(0.5)),
             ("5.", Some(5.0)),
             ("0x10", Some(16.0)),
+            ("-0x1.8p1", Some(-3.0)),
+            ("0x.8", Some(0.5)),
+            ("0x1p-1074", Some(5e-324)),
+            ("0x0p7", Some(0.0)),
+            ("0x1p5000", None),
+            ("0x1p-5000", None),
+            ("0x", None),
+            ("0xg", None),
             ("inf", Some(f64::INFINITY)),
             ("-Infinity", Some(f64::NEG_INFINITY)),
             ("0e5", Some(0.0)),
@@ -119,8 +146,8 @@ mod tests {
             assert_eq!(parse_float(text.as_bytes()), value, "{text:?}");
         }
         assert_eq!(
-            (parse_float_c(b""), parse_float_c(b" 1"), parse_float_c(b"x")),
-            (Some(0.0), Some(1.0), None)
+            (parse_float_c(b""), parse_float_c(b" 1"), parse_float_c(b"x"), parse_float_c(b"-1e500")),
+            (Some(0.0), Some(1.0), None, Some(f64::NEG_INFINITY))
         );
     }
 

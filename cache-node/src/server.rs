@@ -15,7 +15,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::{JoinSet, LocalSet};
@@ -33,8 +33,12 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(300))
     .with_interval(Duration::from_secs(100))
     .with_retries(3);
+/// Longest sleep of background work that waits for a time: the clock may be set forwards meanwhile.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Pause after a failure to accept that will not go away at once, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Least time between two lines in the log about such failures.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// What all connections of a node share.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ impl Shared {
 
     /// Forgets a client whose connection has ended.
     pub(crate) fn leave(&self, id: ClientId) {
-        self.node.borrow_mut().clients.remove(&id);
+        self.node.borrow_mut().remove_client(id);
     }
 }
 
@@ -83,13 +87,18 @@ fn next_work(node: &Node) -> Option<u64> {
     if node.engine.has_remains() || node.engine.must_evict() {
         return Some(0);
     }
-    node.engine.next_due().into_iter().chain(node.next_timeout()).min()
+    node.engine.next_due().into_iter().chain(node.next_silence_check()).min()
 }
 
 /// Now, in Unix milliseconds.
 pub(crate) fn unix_ms() -> u64 {
+    since_1970().as_millis() as u64
+}
+
+/// The time since 1970.
+pub(crate) fn since_1970() -> Duration {
     // A clock before 1970 reads as 1970: nothing expires, nothing breaks.
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Serves clients on `listener` until `shutdown` resolves, then answers what has been sent so far and returns.
@@ -134,13 +143,17 @@ pub async fn run_with(
 async fn serve(listener: TcpListener, shared: Rc<Shared>, shutdown: impl Future<Output = ()>) {
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut last_complaint = None::<Instant>;
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => admit(stream, peer, &shared, &mut connections),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if last_complaint.is_none_or(|last| last.elapsed() >= COMPLAINT_PAUSE) {
+                        tracing::warn!(%error, "cannot accept connections");
+                        last_complaint = Some(Instant::now());
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -199,7 +212,8 @@ async fn drain(shared: &Shared, mut connections: JoinSet<()>) {
     }
 }
 
-/// Expires, evicts and frees in small turns. Sleeps without a timer while there is nothing to do.
+/// Expires, evicts and frees in small turns, and ends silent clients. With nothing scheduled it sleeps without a
+/// timer until commands leave work.
 async fn work(shared: Rc<Shared>) {
     loop {
         let now = unix_ms();
@@ -217,7 +231,7 @@ async fn work(shared: Rc<Shared>) {
         match due {
             None => shared.work.notified().await,
             Some(due) => {
-                let pause = Duration::from_millis(due.saturating_sub(now)).max(WORK_PAUSE);
+                let pause = Duration::from_millis(due.saturating_sub(now)).clamp(WORK_PAUSE, SLEEP_MAX);
                 // Either is a reason to look again.
                 let _ = tokio::time::timeout(pause, shared.work.notified()).await;
             }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what cannot be unwrapped here has failed the test")]
 #![allow(unreachable_pub, reason = "the modules of a test binary are its own")]
 
+mod bounds;
 mod commands;
 mod differential;
 mod generator;

@@ -161,3 +161,17 @@ impl<S: Read + Write> Client<S> {
         String::from_utf8_lossy(&self.ask(&args)).into_owned()
     }
 }
+
+/// Waits for a condition that another thread is about to bring about.
+pub fn eventually(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "the condition never came true");
+        std::thread::yield_now();
+    }
+}
+
+/// A reply as text, or the word that there is none any more.
+pub fn text(reply: Option<Vec<u8>>) -> String {
+    reply.map_or_else(|| "closed".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}

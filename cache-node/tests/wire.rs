@@ -1,16 +1,12 @@
 //! Bytes on the wire: pipelines, pieces, protocol errors, limits, ends of connections.
 
-use super::peer::{Client, Node};
+use super::peer::{Client, Node, eventually, text};
 use cache_node::Config;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 fn node() -> Node {
     Node::start(Config::default())
-}
-
-fn text(reply: Option<Vec<u8>>) -> String {
-    reply.map_or_else(|| "closed".to_owned(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Sends bytes on a fresh connection and expects exactly these replies; `closed` is the end of the connection.
@@ -81,56 +77,6 @@ fn large_values_come_and_go_whole() {
 }
 
 #[test]
-fn a_client_that_takes_no_replies_costs_bounded_memory() {
-    let node = node();
-    let mut greedy = node.connect();
-    let value = vec![b'x'; 100_000];
-    greedy.ask(&[b"SET".to_vec(), b"v".to_vec(), value]);
-    // A gigabyte of replies, asked for in one go and not read.
-    let requests = "GET v\r\n".repeat(10_000);
-    let mut writer = greedy.stream().try_clone().unwrap();
-    let sender = std::thread::spawn(move || writer.write_all(requests.as_bytes()));
-    let mut observer = node.connect();
-    // The node goes on serving others, and reads no more than it can answer.
-    for _ in 0..100 {
-        let list = observer.say("CLIENT LIST");
-        let waiting =
-            list.split("omem=").skip(1).filter_map(|rest| rest.split(' ').next()?.parse::<usize>().ok());
-        assert!(waiting.sum::<usize>() < 1_000_000, "{list}");
-    }
-    let mut taken = 0;
-    while let Some(reply) = (taken < 10_000).then(|| greedy.reply()).flatten() {
-        assert_eq!(reply.len(), 100_011);
-        taken += 1;
-    }
-    assert_eq!(taken, 10_000);
-    sender.join().unwrap().unwrap();
-}
-
-#[test]
-fn clients_beyond_the_limit_are_refused() {
-    let node = Node::start(Config { maxclients: 2, ..Config::default() });
-    let mut first = node.connect();
-    let mut second = node.connect();
-    assert_eq!((first.say("PING"), second.say("PING")), ("+PONG\r\n".to_owned(), "+PONG\r\n".to_owned()));
-    let mut third = node.connect();
-    assert_eq!(text(third.reply()), "-ERR max number of clients reached\r\n");
-    assert_eq!(third.reply(), None);
-    assert!(first.say("INFO").contains("rejected_connections:1\r\n"));
-    drop(second);
-    eventually(|| node.connect().try_say("PING").as_deref() == Some("+PONG\r\n"));
-}
-
-/// Waits for a condition that another thread is about to bring about.
-fn eventually(mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while !condition() {
-        assert!(std::time::Instant::now() < deadline, "the condition never came true");
-        std::thread::yield_now();
-    }
-}
-
-#[test]
 fn a_password_is_asked_for() {
     let node = Node::start(Config { requirepass: "secret".to_owned(), ..Config::default() });
     let mut client = node.connect();
@@ -157,6 +103,34 @@ fn a_password_is_asked_for() {
     // Once let in, a client may send large values.
     let reply = client.ask(&[b"SET".to_vec(), b"k".to_vec(), vec![0; 500_000]]);
     assert_eq!(reply, b"+OK\r\n");
+}
+
+#[test]
+fn without_a_password_nobody_is_asked_for_it() {
+    let node = node();
+    let mut early = node.connect();
+    assert_eq!(early.say("CONFIG SET requirepass p"), "+OK\r\n");
+    let mut late = node.connect();
+    assert_eq!(late.say("GET k"), "-NOAUTH Authentication required.\r\n");
+    assert_eq!(early.say("CONFIG SET requirepass "), "+OK\r\n");
+    assert_eq!(late.say("GET k"), "$-1\r\n");
+    assert!(late.say("HELLO 3").starts_with("%7\r\n"));
+    // The narrow limits for strangers are gone too.
+    assert_eq!(late.ask(&[b"SET".to_vec(), b"k".to_vec(), vec![0; 500_000]]), b"+OK\r\n");
+    // Who was in stays in.
+    early.say("CONFIG SET requirepass p");
+    assert_eq!(early.say("EXISTS k"), ":1\r\n");
+}
+
+#[test]
+fn a_client_that_was_ended_is_not_there_any_more() {
+    let node = node();
+    let (mut one, mut other) = (node.connect(), node.connect());
+    let id = other.say("CLIENT ID").trim_start_matches(':').trim_end().to_owned();
+    one.send(format!("CLIENT KILL ID {id}\r\nCLIENT KILL ID {id}\r\nCLIENT LIST\r\n").as_bytes());
+    assert_eq!((text(one.reply()), text(one.reply())), (":1\r\n".to_owned(), ":0\r\n".to_owned()));
+    assert_eq!(text(one.reply()).matches("id=").count(), 1);
+    assert_eq!(one.say("CLIENT KILL TYPE junk"), "-ERR Unknown client type 'junk'\r\n");
 }
 
 #[test]

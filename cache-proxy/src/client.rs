@@ -36,6 +36,9 @@ pub(crate) struct Client {
     pub(crate) lib_version: Vec<u8>,
     /// Whether it may send commands: it gave the password, or none is needed.
     pub(crate) authenticated: bool,
+    /// It said MULTI, which was refused: what follows up to EXEC was meant to happen as one or not at all, so
+    /// none of it is executed.
+    pub(crate) in_refused_transaction: bool,
     /// It said QUIT or broke the protocol: what it is owed is written, then it is closed.
     pub(crate) closing: bool,
     /// Somebody killed it, or it takes no replies: it is closed at once.
@@ -69,6 +72,7 @@ impl Client {
             lib_name: Vec::new(),
             lib_version: Vec::new(),
             authenticated,
+            in_refused_transaction: false,
             closing: false,
             killed: false,
             switching: false,

@@ -212,9 +212,7 @@ impl Config {
     pub fn fit_to_open_files(&mut self) {
         /// Files besides the clients' sockets: two connections to each of some hundred nodes, listeners, logs.
         const RESERVED: u64 = 512;
-        let wanted = (self.max_clients as u64).saturating_add(RESERVED);
-        let possible = daemon::open_files::raise_limit(wanted).saturating_sub(RESERVED).max(1);
-        let possible = usize::try_from(possible).unwrap_or(usize::MAX);
+        let possible = daemon::open_files::room_for(self.max_clients, RESERVED);
         if possible < self.max_clients {
             tracing::warn!(
                 maxclients = possible,

@@ -155,13 +155,54 @@ impl Dispatcher {
         let Some(client) = self.client(id) else { return };
         let target = Target::Client(id, client.expect());
         let (protocol, authenticated) = (client.protocol, client.authenticated);
+        if client.in_refused_transaction {
+            return self.refuse_transaction(id, target, &request);
+        }
         let Some(command) = commands::lookup(request.arg(0)) else {
             return self.refuse_unknown(id, target, &request);
         };
         if !authenticated && !is_open_to_all(command) {
             return self.fail(target, "NOAUTH Authentication required.");
         }
+        if command.name == "multi"
+            && let Some(client) = self.client(id)
+        {
+            client.in_refused_transaction = true;
+        }
         self.carry_out(command, Job { request, target, protocol, since, tried: false });
+    }
+
+    /// Answers what follows a refused MULTI. A client library that pipelines a whole transaction has sent all
+    /// of it before it sees the refusal.
+    #[cold]
+    fn refuse_transaction(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
+        let name = request.arg(0).to_ascii_lowercase();
+        let ends = matches!(name.as_slice(), b"exec" | b"discard" | b"reset" | b"quit");
+        if let Some(client) = self.client(id) {
+            client.in_refused_transaction = !ends;
+            client.closing |= name == b"quit";
+        }
+        match name.as_slice() {
+            b"exec" => {
+                self.fail(target, "EXECABORT Transaction discarded because MULTI was refused by the proxy");
+            }
+            b"discard" | b"quit" => self.deliver(target, b"+OK\r\n"),
+            b"reset" => {
+                self.reset(id);
+                self.deliver(target, b"+RESET\r\n");
+            }
+            _ => self.fail(target, "ERR not executed: it follows a MULTI that the proxy refused"),
+        }
+    }
+
+    /// Makes a client as new as when it connected.
+    pub(crate) fn reset(&mut self, id: ClientId) {
+        let authenticated = self.config.password.is_none();
+        if let Some(client) = self.client(id) {
+            client.switch_to(Protocol::Resp2);
+            client.name.clear();
+            client.authenticated = authenticated;
+        }
     }
 
     /// Answers a command that nobody knows. The first line or a header of an HTTP request is no command: a

@@ -34,10 +34,11 @@ pub(crate) fn text(worker: &Dispatcher, request: &Request<'_>) -> String {
 
 type Fields = Vec<(&'static str, String)>;
 
-fn sections(worker: &Dispatcher) -> [(&'static str, Fields); 7] {
+fn sections(worker: &Dispatcher) -> [(&'static str, Fields); 8] {
     [
         ("Server", server(worker)),
         ("Clients", clients(worker)),
+        ("Memory", memory()),
         ("Persistence", vec![("loading", "0".to_owned())]),
         ("Stats", stats(worker)),
         ("Replication", vec![("role", "master".to_owned()), ("connected_slaves", "0".to_owned())]),
@@ -66,6 +67,16 @@ fn clients(worker: &Dispatcher) -> Fields {
         ("connected_clients", worker.clients.len().to_string()),
         ("maxclients", worker.config.max_clients.to_string()),
         ("blocked_clients", "0".to_owned()),
+    ]
+}
+
+/// The proxy's own memory: it keeps no data.
+fn memory() -> Fields {
+    let resident = daemon::process_metrics::resident_bytes().unwrap_or(0);
+    vec![
+        ("used_memory", resident.to_string()),
+        ("used_memory_rss", resident.to_string()),
+        ("maxmemory", "0".to_owned()),
     ]
 }
 

@@ -36,7 +36,10 @@ pub(crate) fn answer(
             client.closing = true;
             to.simple("OK");
         }
-        "reset" => reset(worker, id, out),
+        "reset" => {
+            worker.reset(id);
+            Encoder::new(out, Protocol::Resp2).simple("RESET");
+        }
         "auth" => auth(worker, id, request, &mut to),
         "select" => select(request, &mut to),
         "client" => with_subcommand(command, request, &mut to, |name, to| {
@@ -148,16 +151,6 @@ fn write_hello(serial: u32, to: &mut Encoder<'_>) {
 /// Client names may hold no blanks and no line breaks, as in Redis.
 pub(crate) fn is_name(name: &[u8]) -> bool {
     name.iter().all(|byte| (b'!'..=b'~').contains(byte))
-}
-
-fn reset(worker: &mut Dispatcher, id: ClientId, out: &mut Vec<u8>) {
-    let authenticated = worker.config.password.is_none();
-    if let Some(client) = worker.client(id) {
-        client.switch_to(Protocol::Resp2);
-        client.name.clear();
-        client.authenticated = authenticated;
-    }
-    Encoder::new(out, Protocol::Resp2).simple("RESET");
 }
 
 fn auth(worker: &mut Dispatcher, id: ClientId, request: &Request<'_>, to: &mut Encoder<'_>) {

@@ -65,7 +65,7 @@ pub(crate) enum Refusal {
     NoKey(Named),
     #[error("ERR '{}' would block the connection that all clients share; the proxy does not serve it", .0.name)]
     Blocking(Named),
-    #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own", .0.name)]
+    #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own; nothing of it is executed", .0.name)]
     Transaction(Named),
     #[error("ERR '{}' is not served by the proxy: channels need a connection of their own", .0.name)]
     PubSub(Named),

@@ -125,14 +125,23 @@ fn printable(text: &str) -> String {
 /// The line below the table.
 fn totals(summary: &Value) -> String {
     let number = |field: &str| summary.get(field).map_or_else(|| "?".to_owned(), Value::to_string);
-    format!(
-        "{} nodes: {} healthy, {} unhealthy, {} unknown; epoch {}",
+    let mut line = format!(
+        "{} nodes: {} healthy, {} unhealthy, {} unknown; {} routable; {} of {} proxies healthy; epoch {}",
         number("totalNodes"),
         number("healthyNodes"),
         number("unhealthyNodes"),
         number("unknownNodes"),
+        number("routableNodes"),
+        number("healthyProxies"),
+        number("totalProxies"),
         number("epoch"),
-    )
+    );
+    // Anything but `ok` decides what the cluster does, so it must not be overlooked.
+    match summary.get("checker").and_then(Value::as_str) {
+        None | Some("ok") => {}
+        Some(state) => line += &format!("; routing {}", state.to_uppercase()),
+    }
+    line
 }
 
 /// `node2` before `node10`.
@@ -176,7 +185,14 @@ mod tests {
 
     #[test]
     fn totals_tell_what_is_missing() {
-        let summary = json!({"totalNodes": 50, "healthyNodes": 49, "unhealthyNodes": 1, "epoch": 7});
-        assert_eq!(totals(&summary), "50 nodes: 49 healthy, 1 unhealthy, ? unknown; epoch 7");
+        let mut summary = json!({
+            "totalNodes": 50, "healthyNodes": 49, "unhealthyNodes": 1, "routableNodes": 48,
+            "totalProxies": 5, "healthyProxies": 4, "epoch": 7, "checker": "ok",
+        });
+        let line =
+            "50 nodes: 49 healthy, 1 unhealthy, ? unknown; 48 routable; 4 of 5 proxies healthy; epoch 7";
+        assert_eq!(totals(&summary), line);
+        summary["checker"] = "frozen".into();
+        assert_eq!(totals(&summary), format!("{line}; routing FROZEN"));
     }
 }

@@ -7,6 +7,7 @@ use crate::execute::Context;
 use crate::failure::Failure;
 use resp::{Protocol, Request};
 use std::fmt::Write;
+use std::rc::Rc;
 
 pub(super) const FAMILY: Family = &[
     ("client|id", id),
@@ -98,12 +99,26 @@ fn describe(client: &Client, now: u64) -> String {
 fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let filter = ListFilter::read(request)?;
     let mut text = String::new();
-    for client in ctx.node.clients.values().filter(|client| filter.wants(client.id)) {
+    for client in present(ctx).filter(|client| filter.wants(client.id)) {
         // Writing to a String cannot fail.
         let _ = text.write_str(&describe(client, ctx.now));
     }
     ctx.reply.verbatim("txt", text.as_bytes());
     Ok(())
+}
+
+/// Whether clients of this type are the only ones there are; fails for a type that Redis does not know.
+fn is_usual_type(name: &[u8]) -> Result<bool, Failure> {
+    if ["normal", "master", "replica", "slave", "pubsub"].iter().any(|known| is(name, known)) {
+        return Ok(is(name, "normal"));
+    }
+    let name = printable(name);
+    Err(Failure::Worded(format!("ERR Unknown client type '{name}'")))
+}
+
+/// Clients that were not ended yet: one that was is gone for everybody, even before its connection notices.
+fn present<'a>(ctx: &'a Context<'_>) -> impl Iterator<Item = &'a Rc<Client>> {
+    ctx.node.clients.values().filter(|client| client.ending() <= Ending::Drained)
 }
 
 /// Whom CLIENT LIST is asked for.
@@ -119,16 +134,7 @@ impl ListFilter {
         match request.get(2) {
             None => Ok(Self::All),
             Some(word) if is(word, "type") && request.len() == 4 => {
-                let name = request.arg(3);
-                if is(name, "normal") {
-                    return Ok(Self::All);
-                }
-                // The others are known to Redis; here there are none of them.
-                if ["master", "replica", "slave", "pubsub"].iter().any(|known| is(name, known)) {
-                    return Ok(Self::None);
-                }
-                let name = printable(name);
-                Err(Failure::Worded(format!("ERR Unknown client type '{name}'")))
+                Ok(if is_usual_type(request.arg(3))? { Self::All } else { Self::None })
             }
             Some(word) if is(word, "id") && request.len() > 3 => {
                 let id = |arg| integer(arg).map_err(|_| Failure::Fixed("ERR Invalid client ID"));
@@ -182,7 +188,7 @@ impl KillFilter {
                     return Err(Failure::Worded(format!("ERR No such user '{}'", text())));
                 }
             } else if is(word, "type") {
-                filter.nobody |= !is(value, "normal");
+                filter.nobody |= !is_usual_type(value)?;
             } else if is(word, "skipme") && (is(value, "yes") || is(value, "no")) {
                 filter.spare_me = is(value, "yes");
             } else {
@@ -207,7 +213,7 @@ fn kill(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     }
     let filter = KillFilter::read(request)?;
     let mut killed = 0;
-    for client in ctx.node.clients.values().filter(|client| filter.hits(client, ctx.client.id)) {
+    for client in present(ctx).filter(|client| filter.hits(client, ctx.client.id)) {
         end(client, ctx.client.id);
         killed += 1;
     }
@@ -217,7 +223,7 @@ fn kill(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
 
 /// The old form: CLIENT KILL ip:port.
 fn kill_address(ctx: &mut Context<'_>, address: &[u8]) -> Result<(), Failure> {
-    let victim = ctx.node.clients.values().find(|client| client.peer.to_string().as_bytes() == address);
+    let victim = present(ctx).find(|client| client.peer.to_string().as_bytes() == address);
     end(victim.ok_or(Failure::Fixed("ERR No such client"))?, ctx.client.id);
     ctx.reply.simple("OK");
     Ok(())
@@ -228,26 +234,24 @@ fn end(client: &Client, me: ClientId) {
     client.end(if client.id == me { Ending::AfterReplies } else { Ending::Now });
 }
 
-fn on_or_off(
-    ctx: &mut Context<'_>,
-    request: &Request<'_>,
-    flag: &std::cell::Cell<bool>,
-) -> Result<(), Failure> {
+fn on_or_off(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<bool, Failure> {
     let word = request.arg(2);
     if !is(word, "on") && !is(word, "off") {
         return Err(Failure::Syntax);
     }
-    flag.set(is(word, "on"));
     ctx.reply.simple("OK");
-    Ok(())
+    Ok(is(word, "on"))
 }
 
 fn no_evict(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
-    on_or_off(ctx, request, &ctx.client.no_evict)
+    // Accepted only: replies in waiting never end a client, and the bound on unfinished requests knows no favours.
+    on_or_off(ctx, request).map(drop)
 }
 
 fn no_touch(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
-    on_or_off(ctx, request, &ctx.client.no_touch)
+    let on = on_or_off(ctx, request)?;
+    ctx.client.no_touch.set(on);
+    Ok(())
 }
 
 fn help(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {

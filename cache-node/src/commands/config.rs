@@ -60,7 +60,11 @@ fn show_packed_member(node: &Node) -> String {
 
 /// A parameter that has one possible value here.
 fn only(value: &str, possible: &str) -> Result<(), String> {
-    if value == possible { Ok(()) } else { Err(format!("this node only knows '{possible}'")) }
+    if value.eq_ignore_ascii_case(possible) {
+        Ok(())
+    } else {
+        Err(format!("this node only knows '{possible}'"))
+    }
 }
 
 fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
@@ -85,7 +89,7 @@ fn set_policy(node: &mut Node, value: &str) -> Result<(), String> {
 }
 
 fn set_samples(node: &mut Node, value: &str) -> Result<(), String> {
-    // Redis' bounds.
+    // The bounds of Redis since 7.2: more samples only stall, one eviction would look at a whole keyspace.
     let samples = number(value, 1, 64)? as usize;
     let limits = crate::engine::Limits { samples, ..node.config.limits };
     node.apply_limits(limits);
@@ -107,7 +111,14 @@ fn set_packed_member(node: &mut Node, value: &str) -> Result<(), String> {
 }
 
 fn set_maxclients(node: &mut Node, value: &str) -> Result<(), String> {
-    node.config.maxclients = number(value, 1, u64::from(u32::MAX))? as usize;
+    let wanted = number(value, 1, u64::from(u32::MAX))? as usize;
+    let room = crate::open_files::make_room_for(wanted);
+    if room < wanted {
+        return Err(format!(
+            "The operating system is not able to handle the specified number of clients, try with {room}"
+        ));
+    }
+    node.config.maxclients = wanted;
     Ok(())
 }
 
@@ -117,7 +128,7 @@ fn set_requirepass(node: &mut Node, value: &str) -> Result<(), String> {
 }
 
 fn set_timeout(node: &mut Node, value: &str) -> Result<(), String> {
-    node.config.timeout = number(value, 0, i32::MAX as u64)?;
+    node.set_timeout(number(value, 0, i32::MAX as u64)?);
     Ok(())
 }
 
@@ -149,6 +160,12 @@ fn set(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     }
     let before = ctx.node.config.clone();
     for at in (2..request.len()).step_by(2) {
+        let name = request.arg(at);
+        if (2..at).step_by(2).any(|other| request.arg(other).eq_ignore_ascii_case(name)) {
+            return Err(failed(name, "duplicate parameter"));
+        }
+    }
+    for at in (2..request.len()).step_by(2) {
         if let Err(failure) = set_one(ctx.node, request.arg(at), request.arg(at + 1)) {
             ctx.node.apply_limits(before.limits);
             ctx.node.config = before;
@@ -166,14 +183,14 @@ fn set_one(node: &mut Node, name: &[u8], value: &[u8]) -> Result<(), Failure> {
     };
     let named = |parameter: &&Parameter| parameter.name.as_bytes().eq_ignore_ascii_case(name);
     let parameter = PARAMETERS.iter().find(named).ok_or_else(unknown)?;
-    let failed = |problem: &str| {
-        Failure::Worded(format!(
-            "ERR CONFIG SET failed (possibly related to argument '{}') - {problem}",
-            printable(name)
-        ))
-    };
-    let setter = parameter.set.ok_or_else(|| failed("can't set immutable config"))?;
-    setter(node, &String::from_utf8_lossy(value)).map_err(|problem| failed(&problem))
+    let setter = parameter.set.ok_or_else(|| failed(name, "can't set immutable config"))?;
+    let value = std::str::from_utf8(value).map_err(|_| failed(name, "argument must be UTF-8"))?;
+    setter(node, value).map_err(|problem| failed(name, &problem))
+}
+
+fn failed(name: &[u8], problem: &str) -> Failure {
+    let name = printable(name);
+    Failure::Worded(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {problem}"))
 }
 
 fn resetstat(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {

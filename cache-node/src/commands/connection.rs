@@ -119,7 +119,7 @@ fn hello(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
             return Err(Failure::Worded(format!("ERR Syntax error in HELLO option '{word}'")));
         }
     }
-    if !ctx.client.authenticated.get() {
+    if ctx.node.must_authenticate(ctx.client) {
         return Err(Failure::Fixed(
             "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
              <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \

@@ -96,7 +96,7 @@ fn memory(node: &Node, _: u64, lines: &mut Lines) {
     lines.line("maxmemory", limits.maxmemory);
     lines.line("maxmemory_human", human(limits.maxmemory));
     lines.line("maxmemory_policy", limits.policy);
-    lines.line("lazyfree_pending_objects", u8::from(node.engine.has_remains()));
+    lines.line("lazyfree_pending_objects", node.engine.remaining_objects());
 }
 
 /// Resident memory of this process, where the system tells it.

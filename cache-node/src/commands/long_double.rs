@@ -15,6 +15,11 @@ const TEXT_MAX: usize = 5 * 1024 - 1;
 /// The largest decimal exponent of a long double.
 const EXPONENT_MAX: i64 = 4_932;
 
+/// Decimal digits that fit a limb of 32 bits, so that they are multiplied in one step.
+const DIGITS_PER_STEP: usize = 9;
+/// The same for powers of five: 5^13 is the largest below 2^32.
+const FIVES_PER_STEP: u32 = 13;
+
 /// A number with 64 bits of mantissa: `mantissa * 2^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LongDouble {
@@ -108,13 +113,7 @@ fn decimal(text: &[u8]) -> Option<(Natural, i64)> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let mut digits = Natural::default();
-    for digit in whole.iter().chain(fraction) {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        digits.multiply_add(10, u32::from(digit - b'0'));
-    }
+    let digits = Natural::from_digits(&[whole, fraction].concat())?;
     let exponent = exponent - fraction.len() as i64;
     // The number of digits says how large it is, give or take one.
     let magnitude = exponent + digits.bits() as i64 * 3 / 10;
@@ -139,9 +138,11 @@ fn divide(mut dividend: Natural, mut divisor: Natural) -> (u64, i64) {
         divisor = divisor.shifted_left(-shift as usize);
     }
     let mut quotient = Natural::default();
-    for bit in (0..MANTISSA_BITS + 4).rev() {
+    let bits = MANTISSA_BITS + 4;
+    let mut part = divisor.shifted_left(bits);
+    for _ in 0..bits {
+        part.halve();
         quotient.multiply_add(2, 0);
-        let part = divisor.shifted_left(bit);
         if dividend.compare(&part) != Ordering::Less {
             dividend = dividend.minus(&part);
             quotient.multiply_add(1, 1);
@@ -207,11 +208,33 @@ impl Natural {
         }
     }
 
-    fn times_power_of_ten(mut self, power: u32) -> Self {
-        for _ in 0..power {
-            self.multiply_add(10, 0);
+    /// The number these decimal digits are; `None` if there is anything else among them.
+    fn from_digits(digits: &[u8]) -> Option<Self> {
+        let mut number = Self::default();
+        for group in digits.chunks(DIGITS_PER_STEP) {
+            let text = std::str::from_utf8(group).ok().filter(|_| group.iter().all(u8::is_ascii_digit))?;
+            number.multiply_add(10u32.pow(group.len() as u32), text.parse().ok()?);
         }
-        self
+        Some(number)
+    }
+
+    /// Ten is five times two: the twos are a shift.
+    fn times_power_of_ten(mut self, power: u32) -> Self {
+        for _ in 0..power / FIVES_PER_STEP {
+            self.multiply_add(5u32.pow(FIVES_PER_STEP), 0);
+        }
+        self.multiply_add(5u32.pow(power % FIVES_PER_STEP), 0);
+        self.shifted_left(power as usize)
+    }
+
+    fn halve(&mut self) {
+        let mut carry = 0;
+        for limb in self.0.iter_mut().rev() {
+            (*limb, carry) = (*limb >> 1 | carry, *limb << 31);
+        }
+        if self.0.last() == Some(&0) {
+            self.0.pop();
+        }
     }
 
     fn shifted_left(&self, bits: usize) -> Self {
@@ -317,6 +340,8 @@ mod tests {
             ("1e30", "0", "1000000000000000000024696061952"),
             ("0", "3.14159265358979323846", "3.14159265358979324"),
             ("17179869184", "1.123456789", "17179869185.12345678918063641"),
+            ("123456789.987654321", "12345678901234567890", "12345678901358024680"),
+            ("1e-4900", "1", "1"),
         ] {
             assert_eq!(sum(left, right).as_deref(), Some(expected), "{left} + {right}");
         }

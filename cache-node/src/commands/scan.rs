@@ -6,7 +6,7 @@ use crate::engine::{Entry, Value};
 use crate::execute::Context;
 use crate::failure::Failure;
 use commands::glob_matches;
-use resp::Request;
+use resp::{Encoder, Request};
 
 pub(super) const FAMILY: Family = &[("scan", scan), ("zscan", zscan), ("keys", keys), ("dbsize", dbsize)];
 
@@ -68,9 +68,9 @@ fn cursor(arg: &[u8]) -> Result<u64, Failure> {
     Ok(if negative { cursor.wrapping_neg() } else { cursor })
 }
 
-fn reply_cursor(ctx: &mut Context<'_>, cursor: u64) {
-    ctx.reply.array(2);
-    ctx.reply.bulk(itoa::Buffer::new().format(cursor).as_bytes());
+fn reply_cursor(reply: &mut Encoder<'_>, cursor: u64) {
+    reply.array(2);
+    reply.bulk(itoa::Buffer::new().format(cursor).as_bytes());
 }
 
 fn scan(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
@@ -79,10 +79,10 @@ fn scan(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let mut found = Vec::new();
     let next = ctx.node.engine.scan(from, options.count, ctx.now, |entry| {
         if options.wants_entry(entry) {
-            found.push(entry.key().to_vec());
+            found.push(entry.key());
         }
     });
-    reply_cursor(ctx, next);
+    reply_cursor(&mut ctx.reply, next);
     ctx.reply.array(found.len());
     found.iter().for_each(|key| ctx.reply.bulk(key));
     Ok(())
@@ -97,7 +97,7 @@ fn zscan(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
         Some(_) => return Err(Failure::WrongType),
     };
     let Some(set) = set else {
-        reply_cursor(ctx, 0);
+        reply_cursor(&mut ctx.reply, 0);
         ctx.reply.array(0);
         return Ok(());
     };
@@ -108,8 +108,7 @@ fn zscan(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
             found.push((member, score));
         }
     });
-    ctx.reply.array(2);
-    ctx.reply.bulk(itoa::Buffer::new().format(next).as_bytes());
+    reply_cursor(&mut ctx.reply, next);
     ctx.reply.array(found.len() * 2);
     // Scores are plain strings here in either protocol version.
     let mut digits = Vec::new();
@@ -128,7 +127,7 @@ fn keys(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let mut found = Vec::new();
     ctx.node.engine.scan(0, usize::MAX, ctx.now, |entry| {
         if all || glob_matches(wanted, entry.key()) {
-            found.push(entry.key().to_vec());
+            found.push(entry.key());
         }
     });
     ctx.reply.array(found.len());

@@ -26,8 +26,8 @@ fn flush(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
 
 fn time(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {
     ctx.reply.array(2);
-    let micros = ctx.now * 1_000;
-    for part in [micros / 1_000_000, micros % 1_000_000] {
+    let now = crate::server::since_1970();
+    for part in [now.as_secs(), u64::from(now.subsec_micros())] {
         ctx.reply.bulk(itoa::Buffer::new().format(part).as_bytes());
     }
     Ok(())

@@ -2,10 +2,11 @@
 //!
 //! The LRU policies look at a few random keys per eviction and keep the sixteen longest unused ones in a pool, as
 //! Redis does: the pool makes five samples nearly as good as a true LRU list, without a list. A pool entry is a
-//! hash and an access time, not a copy of the key: if either changed meanwhile, the key was used or is gone, and
-//! the entry is stale.
+//! hash and an access time, not a copy of the key. When no entry of that hash has that access time any more, the
+//! key was used or is gone, and the candidate is skipped.
 
 use super::expiry::{Expiry, second};
+use super::idle_ticks;
 use super::random::Random;
 use super::record::Entry;
 use super::table::{Place, Table};
@@ -13,8 +14,11 @@ use std::fmt;
 
 /// Redis' pool size.
 const POOL_MAX: usize = 16;
-/// Samples that may be spent on keys without a deadline before the schedule is asked for one that has.
+/// Places that are searched for a key with a deadline before the schedule is asked for one.
 const VOLATILE_TRIES: usize = 8;
+/// Neighbours that are looked at in each place. Together with the tries a key is found wherever one in sixty has
+/// a deadline. Where fewer have, the schedule answers, which favours keys whose deadline is far from all others.
+const VOLATILE_NEIGHBOURS: usize = 32;
 
 /// Where in a segment a sample may start; a start beyond its end wraps around.
 const SEGMENT_BUCKETS: usize = 256;
@@ -146,7 +150,7 @@ impl Evictor {
 
     /// Puts a sampled entry into the pool if it was unused for longer than one that is there. Longest idle last.
     fn consider(&mut self, entry: &Entry, clock: u32, table: &Table) {
-        let idle = clock.wrapping_sub(entry.accessed());
+        let idle = idle_ticks(entry.accessed(), clock);
         let at = self.pool.partition_point(|other| other.idle < idle);
         let full = self.pool.len() >= POOL_MAX;
         if full && at == 0 {
@@ -170,8 +174,9 @@ impl Evictor {
             return None;
         }
         for _ in 0..VOLATILE_TRIES {
-            let place = self.any(table)?;
-            if table.at(place).deadline().is_some() {
+            let (hash, start) = (self.random.next(), self.random.below(SEGMENT_BUCKETS));
+            let mut neighbours = table.sample(hash, start, VOLATILE_NEIGHBOURS);
+            if let Some((place, _)) = neighbours.find(|(_, entry)| entry.deadline().is_some()) {
                 return Some(place);
             }
         }

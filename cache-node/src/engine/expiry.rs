@@ -58,14 +58,9 @@ impl Expiry {
         self.due.range((at, hash)..).next().or_else(|| self.due.first()).copied()
     }
 
-    /// Frees up to `budget` entries of a schedule nobody needs any more; true when nothing is left.
-    pub(super) fn shed(&mut self, budget: usize) -> bool {
-        for _ in 0..budget {
-            if self.due.pop_first().is_none() {
-                return true;
-            }
-        }
-        self.due.is_empty()
+    /// Frees up to `budget` entries of a schedule nobody needs any more; returns how many.
+    pub(super) fn shed(&mut self, budget: usize) -> usize {
+        (0..budget).take_while(|_| self.due.pop_first().is_some()).count()
     }
 }
 

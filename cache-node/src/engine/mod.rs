@@ -9,6 +9,7 @@ mod expiry;
 mod random;
 mod record;
 mod remains;
+mod room;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,19 +17,13 @@ mod tests;
 pub use eviction::Policy;
 pub(crate) use random::Random;
 pub use record::{Entry, Text, Value};
+pub use room::Room;
 
 use crate::types::sorted_set::{PackedLimits, SortedSet};
 use eviction::{Evictor, scheduled};
 use expiry::Expiry;
 use remains::Remains;
 use table::{Place, Table};
-
-/// Keys one command may evict: about a millisecond of work. What is left is evicted by the commands after it and
-/// in idle moments.
-const EVICTIONS_PER_COMMAND: usize = 1_000;
-/// Past the limit by this part of it, a command evicts until memory fits, whatever it takes: an exceeded bound
-/// would end with the process killed.
-const OVERSHOOT: u64 = 16;
 
 /// How much memory there is and who has to go.
 #[derive(Debug, Clone, Copy)]
@@ -54,15 +49,6 @@ pub struct Counters {
     pub expired: u64,
     /// Keys removed for want of memory.
     pub evicted: u64,
-}
-
-/// Whether memory suffices for another write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Room {
-    /// Within the limit, or close enough and being worked on.
-    Enough,
-    /// Over the limit, and nothing may be evicted.
-    Exhausted,
 }
 
 /// The value is not of the type the operation is for.
@@ -95,7 +81,13 @@ pub fn access_clock(now: u64) -> u32 {
 
 /// Milliseconds between an access time and `now`.
 pub fn idle_ms(accessed: u32, now: u64) -> u64 {
-    u64::from(access_clock(now).wrapping_sub(accessed)) << 6
+    u64::from(idle_ticks(accessed, access_clock(now))) << 6
+}
+
+/// Ticks between an access time and `clock`. An access in the future, as after the clock was set back, is one just
+/// now: the difference is signed, which leaves four years of idleness.
+fn idle_ticks(accessed: u32, clock: u32) -> u32 {
+    clock.wrapping_sub(accessed).cast_signed().max(0).cast_unsigned()
 }
 
 impl Engine {
@@ -264,7 +256,7 @@ impl Engine {
     }
 
     /// Visits keys from `cursor` on, about `count` of them; returns the next cursor, 0 at the end.
-    pub fn scan(&self, cursor: u64, count: usize, now: u64, mut visit: impl FnMut(&Entry)) -> u64 {
+    pub fn scan<'a>(&'a self, cursor: u64, count: usize, now: u64, mut visit: impl FnMut(&'a Entry)) -> u64 {
         self.table.scan(cursor, count, |entry| {
             if !entry.is_expired(now) {
                 visit(entry);
@@ -274,13 +266,18 @@ impl Engine {
 
     /// Removes every key. Their memory is freed later, by `free_remains`.
     pub fn clear(&mut self) {
-        self.remains.keyspace(std::mem::take(&mut self.table), std::mem::take(&mut self.expiry));
-        self.entry_bytes = 0;
+        let (table, expiry) = (std::mem::take(&mut self.table), std::mem::take(&mut self.expiry));
+        self.remains.keyspace(table, expiry, std::mem::take(&mut self.entry_bytes));
     }
 
     /// True while there is memory to give back.
     pub fn has_remains(&self) -> bool {
         !self.remains.is_empty()
+    }
+
+    /// Keys and other things that were removed and still wait to be freed.
+    pub fn remaining_objects(&self) -> usize {
+        self.remains.objects()
     }
 
     /// Frees about `budget` items that were removed earlier.
@@ -290,10 +287,12 @@ impl Engine {
 
     /// Removes keys that are due, at most `budget`.
     pub fn expire_due(&mut self, now: u64, budget: usize) {
-        for _ in 0..budget {
+        let mut work = 0;
+        while work < budget {
             let Some(due) = self.expiry.pop_due(now) else { return };
+            work += 1;
             if let Some(place) = scheduled(&self.table, due) {
-                self.take(place);
+                work += self.take(place);
                 self.counters.expired += 1;
             }
         }
@@ -302,46 +301,6 @@ impl Engine {
     /// When keys are due next, in Unix milliseconds.
     pub fn next_due(&self) -> Option<u64> {
         self.expiry.next_due()
-    }
-
-    /// True while more memory is used than allowed and something may be done about it.
-    pub fn must_evict(&self) -> bool {
-        let Limits { maxmemory, policy, .. } = self.limits;
-        let candidates = match policy {
-            Policy::NoEviction => 0,
-            Policy::AllKeysLru | Policy::AllKeysRandom => self.table.len(),
-            Policy::VolatileLru | Policy::VolatileRandom | Policy::VolatileTtl => self.expiry.len(),
-        };
-        maxmemory > 0 && candidates > 0 && self.used_memory() > maxmemory
-    }
-
-    /// Evicts what a write needs to go ahead, with bounded work.
-    pub fn make_room(&mut self, now: u64) -> Room {
-        let limit = self.limits.maxmemory;
-        if limit == 0 {
-            return Room::Enough;
-        }
-        let mut evictions = 0;
-        while self.used_memory() > limit {
-            let urgent = self.used_memory() > limit.saturating_add(limit / OVERSHOOT);
-            if evictions >= EVICTIONS_PER_COMMAND && !urgent {
-                break;
-            }
-            if !self.evict_one(now) {
-                return Room::Exhausted;
-            }
-            evictions += 1;
-        }
-        Room::Enough
-    }
-
-    fn evict_one(&mut self, now: u64) -> bool {
-        let Limits { policy, samples, .. } = self.limits;
-        let victim = self.evictor.victim(policy, samples, access_clock(now), &self.table, &self.expiry);
-        let Some(place) = victim else { return false };
-        self.take(place);
-        self.counters.evicted += 1;
-        true
     }
 
     fn add_sorted_set(&mut self, key: &[u8], now: u64) -> Place {
@@ -353,7 +312,7 @@ impl Engine {
 
     fn replace(&mut self, place: Place, value: Text<'_>) {
         if let Some(set) = self.edit(place, |entry| entry.set_text(value)) {
-            self.remains.set(set);
+            self.discard(set);
         }
     }
 
@@ -392,10 +351,8 @@ impl Engine {
         entry
     }
 
-    /// Removes an entry; something big is left for later.
-    fn take(&mut self, place: Place) {
-        if let Some(set) = self.extract(place).into_sorted_set() {
-            self.remains.set(set);
-        }
+    /// Removes an entry; something big is left for later. Returns how many items had to be freed at once.
+    fn take(&mut self, place: Place) -> usize {
+        self.extract(place).into_sorted_set().map_or(0, |set| self.discard(set))
     }
 }

@@ -13,10 +13,12 @@ use hashbrown::HashTable;
 use std::hash::{BuildHasher, Hasher};
 use std::mem::size_of;
 
-/// Entries of a full segment: two halves of it fit tables of 128 buckets (112 entries at most), so that a split
-/// takes no more memory than it finds. It hashes 192 keys anew, ten microseconds; the segment's own 48 bytes are a
-/// third of a byte per key.
+/// Entries of a full segment, which then is a table of 256 buckets. A split hashes 192 keys anew, ten
+/// microseconds; the segment's own 48 bytes are a third of a byte per key.
 const SEGMENT_MAX: usize = 192;
+/// What a half is made for: the most that 128 buckets hold. All but one half in a hundred fit, so a split takes no
+/// more memory than it finds.
+const HALF_CAPACITY: usize = 112;
 /// Two neighbours merge when both together are this small: far enough from splitting not to flutter.
 const MERGE_MAX: usize = SEGMENT_MAX / 2;
 /// A segment's table is halved when it is filled to less than this part (in percent) of its capacity: the half is
@@ -137,17 +139,26 @@ impl Table {
         };
         let (entry, _) = entry.remove();
         self.len -= 1;
-        if entries.len() * 100 < entries.capacity() * SHRINK_PERCENT {
+        if self.len == 0 {
+            self.reset();
+        } else if entries.len() * 100 < entries.capacity() * SHRINK_PERCENT {
             self.shrink(place.segment);
             let hash = hash_with(&self.hasher, entry.key());
-            self.merge(hash);
+            while self.merge(hash) {}
         }
         entry
     }
 
+    /// Gives back the directory and segments that an empty table has left of its former size: nothing else would,
+    /// and they count as memory. The hasher stays, hashes that were taken before remain valid.
+    fn reset(&mut self) {
+        let hasher = self.hasher.clone();
+        *self = Self { hasher, ..Self::default() };
+    }
+
     /// Visits entries in hash order from cursor `from` (0 at first) until at least `want` were seen; returns the
     /// cursor to go on from, 0 at the end. Entries of one cursor position are never parted.
-    pub(super) fn scan(&self, from: u64, want: usize, mut visit: impl FnMut(&Entry)) -> u64 {
+    pub(super) fn scan<'a>(&'a self, from: u64, want: usize, mut visit: impl FnMut(&'a Entry)) -> u64 {
         let mut from = from & ((1 << CURSOR_BITS) - 1);
         let mut seen = 0;
         // Empty segments count too: a call is bounded on a sparse table.
@@ -155,20 +166,19 @@ impl Table {
         let mut here = Vec::new();
         loop {
             let segment = &self.segments[self.segment_of(from << (64 - CURSOR_BITS)) as usize];
-            here.clear();
             here.extend(segment.entries.iter().filter_map(|entry| {
                 let position = self.hash(entry.key()) >> (64 - CURSOR_BITS);
                 (position >= from).then_some((position, entry))
             }));
             here.sort_unstable_by_key(|(position, _)| *position);
             let mut last = None;
-            for (position, entry) in &here {
-                if seen >= want && last != Some(*position) {
-                    return *position;
+            for (position, entry) in here.drain(..) {
+                if seen >= want && last != Some(position) {
+                    return position;
                 }
                 visit(entry);
                 seen += 1;
-                last = Some(*position);
+                last = Some(position);
             }
             let width = CURSOR_BITS - segment.depth;
             from = ((from >> width) + 1) << width;
@@ -208,7 +218,10 @@ impl Table {
 
     /// Takes out all entries of one segment, for a caller that frees a table bit by bit; `None` at the end.
     pub(super) fn dismantle(&mut self) -> Option<impl Iterator<Item = Entry> + use<>> {
-        self.segments.pop().map(|segment| segment.entries.into_iter())
+        let Segment { entries, .. } = self.segments.pop()?;
+        self.len -= entries.len();
+        self.bytes -= entries.allocation_size();
+        Some(entries.into_iter())
     }
 
     fn get(&self, place: Place) -> Option<&Entry> {
@@ -231,7 +244,7 @@ impl Table {
         }
         let old = std::mem::take(&mut self.segments[segment as usize].entries);
         self.bytes -= old.allocation_size();
-        let mut halves = [HashTable::new(), HashTable::new()];
+        let mut halves = [(); 2].map(|()| HashTable::with_capacity(HALF_CAPACITY));
         let mut some_hash = 0;
         for entry in old {
             let hash = hash_with(&self.hasher, entry.key());
@@ -257,18 +270,18 @@ impl Table {
         *bytes += entries.allocation_size();
     }
 
-    /// Joins the segment of `hash` with its buddy when both are small; undoes a split.
-    fn merge(&mut self, hash: u64) {
+    /// Joins the segment of `hash` with its buddy when both are small, and says whether it did; undoes a split.
+    fn merge(&mut self, hash: u64) -> bool {
         let segment = self.segment_of(hash);
         let depth = self.segments[segment as usize].depth;
         if depth == 0 {
-            return;
+            return false;
         }
         let prefix = leading(hash, depth);
         let buddy = self.directory[(prefix ^ 1) << (self.depth - depth)];
         let [one, other] = [segment, buddy].map(|s| &self.segments[s as usize]);
         if other.depth != depth || one.entries.len() + other.entries.len() > MERGE_MAX {
-            return;
+            return false;
         }
         let moved = std::mem::take(&mut self.segments[buddy as usize].entries);
         self.bytes -= moved.allocation_size();
@@ -283,6 +296,7 @@ impl Table {
         *bytes += kept.entries.allocation_size();
         self.vacant.push(buddy);
         self.point(prefix >> 1, depth - 1, segment);
+        true
     }
 
     fn new_segment(&mut self, segment: Segment) -> u32 {

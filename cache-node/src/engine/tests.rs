@@ -123,6 +123,7 @@ proptest! {
         while engine.has_remains() {
             engine.free_remains(10);
         }
+        prop_assert_eq!((engine.remains.bytes(), engine.remaining_objects()), (0, 0));
     }
 }
 
@@ -208,11 +209,127 @@ fn one_command_evicts_a_bounded_number_of_keys() {
     }
     engine.limits.maxmemory = engine.used_memory() * 99 / 100;
     engine.make_room(0);
-    assert_eq!(engine.counters.evicted, super::EVICTIONS_PER_COMMAND as u64);
+    assert_eq!(engine.counters.evicted, super::room::EVICTIONS_PER_COMMAND as u64);
     assert!(engine.must_evict());
+    // Far above the limit no command does more than another, but writes have to wait.
     engine.limits.maxmemory /= 2;
-    assert_eq!((engine.make_room(0), engine.must_evict()), (Room::Enough, true));
-    assert!(engine.used_memory() <= engine.limits.maxmemory * 17 / 16, "the bound of the overshoot");
+    assert_eq!(engine.make_room(0), Room::Exhausted);
+    assert_eq!(engine.counters.evicted, 2 * super::room::EVICTIONS_PER_COMMAND as u64);
+    let mut turns = 0;
+    while engine.must_evict() {
+        engine.make_room(0);
+        turns += 1;
+    }
+    assert!((40..100).contains(&turns), "{turns} turns");
+    assert_eq!(engine.make_room(0), Room::Enough);
+}
+
+fn add_members(engine: &mut Engine, n: u32, members: u32) {
+    let added = engine.edit_sorted_set(&key(n), 0, true, |set, limits| {
+        for member in 0..members {
+            set.insert(format!("member-number-{member:020}").as_bytes(), f64::from(member), limits);
+        }
+    });
+    assert!(matches!(added, Ok(Some(()))));
+}
+
+#[test]
+fn what_was_removed_stays_bounded_while_sets_come_and_go() {
+    // Packed sets, ranked ones, and such that one of them is more than a command frees otherwise.
+    for members in [70, 200, 3_000] {
+        let mut engine = engine(8_000_000, Policy::AllKeysLru);
+        for n in 0..400_000 / members {
+            // What comes before a command, without an idle moment ever.
+            engine.reclaim();
+            assert_eq!(engine.make_room(0), Room::Enough);
+            add_members(&mut engine, n, members);
+            if n % 3 == 0 {
+                let found = engine.find(&key(n), 0).expect("it was just added");
+                engine.remove(found);
+            }
+            let (remains, one) = (engine.remains.bytes(), members as usize * 150);
+            assert!(remains <= 8_000_000 / 16 + 2 * one, "{remains} bytes after {n} sets of {members}");
+        }
+        assert!(engine.counters.evicted > 10, "{} evicted", engine.counters.evicted);
+    }
+}
+
+#[test]
+fn commands_help_freeing_a_flushed_keyspace() {
+    let mut engine = engine(4_000_000, Policy::NoEviction);
+    for n in 0..20_000 {
+        engine.set(&key(n), Text::Bytes(&[0; 100]), Some(9_000_000), 0);
+    }
+    engine.clear();
+    let objects = engine.remaining_objects();
+    assert!(objects > 20_000 && engine.remains.bytes() > 3_000_000, "{objects} objects");
+    for _ in 0..100 {
+        engine.reclaim();
+    }
+    assert!(engine.remains.bytes() <= 4_000_000 / 16, "{} bytes", engine.remains.bytes());
+    // One big slice is everything.
+    engine.free_remains(usize::MAX);
+    assert!(!engine.has_remains());
+}
+
+#[test]
+fn keys_used_before_the_clock_was_set_back_count_as_just_used() {
+    let mut engine = engine(1_500_000, Policy::AllKeysLru);
+    let now = 1 << 40;
+    for n in 0..5_000 {
+        engine.set(&key(n), Text::Bytes(&[0; 100]), None, now - 3_600_000);
+    }
+    for n in 0..500 {
+        let found = engine.find(&key(n), now).expect("it is there");
+        engine.touch(found, now);
+    }
+    let back = now - 2_000;
+    assert_eq!(super::idle_ms(access_clock(now), back), 0);
+    for n in 10_000..14_000 {
+        assert_eq!(engine.make_room(back), Room::Enough);
+        engine.set(&key(n), Text::Bytes(&[0; 100]), None, back);
+    }
+    assert!(engine.counters.evicted > 500, "{} evicted", engine.counters.evicted);
+    let hot = (0..500).filter(|n| has(&mut engine, *n, back)).count();
+    assert!(hot > 495, "{hot} hot keys are left");
+}
+
+#[test]
+fn a_keyspace_that_became_empty_leaves_no_skeleton() {
+    let mut engine = engine(0, Policy::AllKeysRandom);
+    for n in 0..200_000 {
+        engine.set(&key(n), Text::Int(1), None, 0);
+    }
+    let full = engine.used_memory();
+    engine.limits.maxmemory = 20_000;
+    while engine.must_evict() {
+        engine.make_room(0);
+    }
+    assert!(full > 10_000_000 && engine.used_memory() <= 20_000, "{} bytes", engine.used_memory());
+    engine.set(b"k", Text::Int(1), None, 0);
+    assert_eq!((engine.make_room(0), has(&mut engine, 1, 0)), (Room::Enough, false));
+    assert!(engine.find(b"k", 0).is_some());
+}
+
+#[test]
+fn volatile_random_takes_no_account_of_deadlines() {
+    let mut engine = engine(0, Policy::VolatileRandom);
+    for n in 0..30_000 {
+        // One in twenty has a deadline; one in ten of these a far one, each far from all others.
+        let deadline = (n % 20 == 0).then(|| match n % 200 {
+            0 => (1 << 41) + u64::from(n) * 10_000_000,
+            _ => (1 << 40) + u64::from(n),
+        });
+        engine.set(&key(n), Text::Bytes(&[0; 50]), deadline, 0);
+    }
+    engine.limits.maxmemory = engine.used_memory();
+    while engine.counters.evicted < 750 {
+        engine.limits.maxmemory -= 1_000;
+        engine.make_room(0);
+    }
+    let far = (0..30_000).step_by(200).filter(|n| has(&mut engine, *n, 0)).count();
+    // Half of the 150 would be fair.
+    assert!((50..100).contains(&far), "{far} of the far ones are left");
 }
 
 #[test]

@@ -14,6 +14,14 @@ pub fn raise_limit(wanted: u64) -> u64 {
     limit()
 }
 
+/// Raises the limit for `sockets` sockets besides `reserved` other files; returns for how many sockets there is
+/// room, at least one.
+pub fn room_for(sockets: usize, reserved: u64) -> usize {
+    let wanted = (sockets as u64).saturating_add(reserved);
+    let room = raise_limit(wanted).saturating_sub(reserved).max(1);
+    usize::try_from(room).map_or(sockets, |room| room.min(sockets))
+}
+
 /// The soft limit in force; `u64::MAX` when there is none.
 #[must_use]
 pub fn limit() -> u64 {
@@ -30,5 +38,7 @@ mod tests {
         assert_eq!(raise_limit(1), before);
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         assert_eq!(raise_limit(before.saturating_add(10)), before.saturating_add(10).min(hard));
+        assert_eq!(room_for(1, 0), 1);
+        assert_eq!(room_for(10, u64::MAX), 1);
     }
 }

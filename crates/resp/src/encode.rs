@@ -16,18 +16,39 @@ pub enum Protocol {
     Resp3,
 }
 
+/// No double prints longer than 24 bytes.
+const DOUBLE_MAX: usize = 32;
+/// The longest header with both line ends: a kind, 20 digits, and what comes after the text.
+const HEADER_MAX: usize = 32;
+
 /// Appends one or more replies to a buffer.
 #[derive(Debug)]
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
     protocol: Protocol,
+    /// Bytes that `out` may grow to.
+    limit: usize,
+    exceeded: bool,
 }
 
 impl<'a> Encoder<'a> {
     /// An encoder that appends to `out` for a reader that speaks `protocol`.
     #[inline]
     pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Self {
-        Self { out, protocol }
+        Self::with_limit(out, protocol, usize::MAX)
+    }
+
+    /// An encoder that lets `out` grow to `limit` bytes. What does not fit is left out, and so is everything
+    /// after it: once [`exceeded`](Self::exceeded) says so, `out` ends with half a reply and is of no use.
+    #[inline]
+    pub fn with_limit(out: &'a mut Vec<u8>, protocol: Protocol, limit: usize) -> Self {
+        Self { out, protocol, limit, exceeded: false }
+    }
+
+    /// Whether something was left out because of the limit.
+    #[inline]
+    pub fn exceeded(&self) -> bool {
+        self.exceeded
     }
 
     /// The version this encoder writes for.
@@ -56,9 +77,11 @@ impl<'a> Encoder<'a> {
     /// A binary-safe string.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
-        self.len_header(b'$', bytes.len());
-        self.out.extend_from_slice(bytes);
-        self.out.extend_from_slice(b"\r\n");
+        if self.fits(bytes.len()) {
+            self.len_header(b'$', bytes.len());
+            self.out.extend_from_slice(bytes);
+            self.out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// An integer as a bulk string, as `GET` of a counter gives it.
@@ -69,7 +92,7 @@ impl<'a> Encoder<'a> {
     /// No value: `$-1` or `_`.
     #[inline]
     pub fn null(&mut self) {
-        self.out.extend_from_slice(match self.protocol {
+        self.raw(match self.protocol {
             Protocol::Resp2 => b"$-1\r\n",
             Protocol::Resp3 => b"_\r\n",
         });
@@ -77,7 +100,7 @@ impl<'a> Encoder<'a> {
 
     /// No aggregate: `*-1` or `_`.
     pub fn null_array(&mut self) {
-        self.out.extend_from_slice(match self.protocol {
+        self.raw(match self.protocol {
             Protocol::Resp2 => b"*-1\r\n",
             Protocol::Resp3 => b"_\r\n",
         });
@@ -111,15 +134,16 @@ impl<'a> Encoder<'a> {
     pub fn double(&mut self, value: f64) {
         match self.protocol {
             Protocol::Resp2 => {
-                // No double prints longer than 24 bytes.
-                let mut digits = Vec::with_capacity(32);
+                let mut digits = Vec::with_capacity(DOUBLE_MAX);
                 write_double(&mut digits, value);
                 self.bulk(&digits);
             }
             Protocol::Resp3 => {
-                self.out.push(b',');
-                write_double(self.out, value);
-                self.out.extend_from_slice(b"\r\n");
+                if self.fits(DOUBLE_MAX) {
+                    self.out.push(b',');
+                    write_double(self.out, value);
+                    self.out.extend_from_slice(b"\r\n");
+                }
             }
         }
     }
@@ -128,7 +152,7 @@ impl<'a> Encoder<'a> {
     pub fn boolean(&mut self, value: bool) {
         match self.protocol {
             Protocol::Resp2 => self.integer(i64::from(value)),
-            Protocol::Resp3 => self.out.extend_from_slice(if value { b"#t\r\n" } else { b"#f\r\n" }),
+            Protocol::Resp3 => self.raw(if value { b"#t\r\n" } else { b"#f\r\n" }),
         }
     }
 
@@ -137,6 +161,9 @@ impl<'a> Encoder<'a> {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
+                if !self.fits(format.len() + text.len()) {
+                    return;
+                }
                 self.len_header(b'=', format.len() + 1 + text.len());
                 self.out.extend_from_slice(format.as_bytes());
                 self.out.push(b':');
@@ -157,10 +184,24 @@ impl<'a> Encoder<'a> {
     /// A whole reply that is already encoded.
     #[inline]
     pub fn raw(&mut self, reply: &[u8]) {
-        self.out.extend_from_slice(reply);
+        if self.fits(reply.len()) {
+            self.out.extend_from_slice(reply);
+        }
+    }
+
+    /// The one place that knows the limit: whether `len` bytes and a header may be appended. Once something did
+    /// not fit, nothing does.
+    #[inline]
+    fn fits(&mut self, len: usize) -> bool {
+        let fits = self.out.len().saturating_add(len).saturating_add(HEADER_MAX) <= self.limit;
+        self.exceeded |= !fits;
+        !self.exceeded
     }
 
     fn line(&mut self, kind: u8, text: &str) {
+        if !self.fits(text.len()) {
+            return;
+        }
         self.out.push(kind);
         let clean = |byte: u8| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte };
         self.out.extend(text.bytes().map(clean));
@@ -169,6 +210,9 @@ impl<'a> Encoder<'a> {
 
     #[inline]
     fn header(&mut self, kind: u8, value: i64) {
+        if !self.fits(0) {
+            return;
+        }
         self.out.push(kind);
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
         self.out.extend_from_slice(b"\r\n");
@@ -176,6 +220,9 @@ impl<'a> Encoder<'a> {
 
     #[inline]
     fn len_header(&mut self, kind: u8, len: usize) {
+        if !self.fits(0) {
+            return;
+        }
         self.out.push(kind);
         self.out.extend_from_slice(itoa::Buffer::new().format(len).as_bytes());
         self.out.extend_from_slice(b"\r\n");
@@ -223,6 +270,31 @@ mod tests {
         check(|e| e.boolean(false), ":0\r\n", "#f\r\n");
         check(|e| e.verbatim("txt", b"hi"), "$2\r\nhi\r\n", "=6\r\ntxt:hi\r\n");
         check(|e| e.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
+    }
+
+    #[test]
+    fn beyond_the_limit_nothing_is_appended() {
+        for protocol in [Protocol::Resp2, Protocol::Resp3] {
+            let text = [b'x'; 1_000];
+            let writers: [fn(&mut Encoder<'_>, &[u8]); 6] = [
+                |encoder, text| encoder.bulk(text),
+                |encoder, text| encoder.verbatim("txt", text),
+                |encoder, text| encoder.raw(text),
+                |encoder, _| encoder.double(0.1),
+                |encoder, _| encoder.array(1),
+                |encoder, _| encoder.null(),
+            ];
+            for write in writers {
+                let mut out = Vec::new();
+                let mut encoder = Encoder::with_limit(&mut out, protocol, 10_000);
+                (0..10_000).for_each(|_| write(&mut encoder, &text));
+                assert!(encoder.exceeded());
+                // What is shorter does not slip in afterwards.
+                let len = encoder.out.len();
+                encoder.simple("OK");
+                assert!(out.len() == len && (8_000..=10_000).contains(&len), "{len} bytes");
+            }
+        }
     }
 
     #[test]

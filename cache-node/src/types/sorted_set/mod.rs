@@ -163,10 +163,16 @@ impl SortedSet {
         }
     }
 
-    /// Frees part of a set that nobody will read again; true when dropping the rest is cheap.
-    pub fn shed(&mut self, budget: usize) -> bool {
+    /// True while all members are in one allocation: dropping such a set costs the same whatever its length.
+    pub fn is_packed(&self) -> bool {
+        matches!(self.form, Form::Packed(_))
+    }
+
+    /// Frees up to `budget` members of a set that nobody will read again; returns how many. With fewer than
+    /// `budget`, dropping the rest is cheap.
+    pub fn shed(&mut self, budget: usize) -> usize {
         match &mut self.form {
-            Form::Packed(_) => true,
+            Form::Packed(_) => 0,
             Form::Ranked(set) => set.shed(budget),
         }
     }

@@ -115,11 +115,13 @@ impl Ranked {
         rest as u64
     }
 
-    /// Frees up to `budget` members of a set that nobody will read again; true when nothing is left.
-    pub(super) fn shed(&mut self, budget: usize) -> bool {
+    /// Frees up to `budget` members of a set that nobody will read again; returns how many.
+    pub(super) fn shed(&mut self, budget: usize) -> usize {
         let keep = self.members.len().saturating_sub(budget);
-        self.members.truncate(keep);
-        keep == 0
+        let shed = self.members.drain(keep..);
+        let count = shed.len();
+        self.text_bytes -= shed.map(|member| heap_size(member.text.len())).sum::<usize>();
+        count
     }
 
     fn move_to(&mut self, place: u32, score: f64) -> f64 {

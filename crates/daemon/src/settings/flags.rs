@@ -80,7 +80,7 @@ fn command(program: &Program) -> Command {
     let config = Arg::new(CONFIG)
         .long(CONFIG)
         .value_name("FILE")
-        .help(format!("A TOML file with the settings below as keys [env: {}]", program.config_variable()));
+        .help(format!("A TOML file with these settings as keys [env: {}]", program.config_variable()));
     let print_config = Arg::new(PRINT_CONFIG)
         .long(PRINT_CONFIG)
         .action(ArgAction::SetTrue)

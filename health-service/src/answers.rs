@@ -25,7 +25,7 @@ pub fn node_health(verdict: &Verdict, index: MemberIndex) -> NodeHealth {
         last_checked: last_check,
         response_time_ms: member.response_time.map(|time| saturated(time.as_millis())),
         response_time_us: member.response_time.map(|time| saturated(time.as_micros())),
-        error_message: member.error.clone(),
+        error_message: member.error.clone().or_else(|| member.rejoin_error.clone()),
         since: Some(rfc3339(member.since)),
         epoch: verdict.epoch(),
         routable: member.routable,

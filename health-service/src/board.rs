@@ -70,6 +70,12 @@ impl Board {
         verdict.step(self.shared.clock.now(), event)
     }
 
+    /// The view in force has been sent to its readers now.
+    pub(crate) fn published(&self) {
+        let mut verdict = self.shared.verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        verdict.published(self.shared.clock.now());
+    }
+
     /// The service's clock.
     #[must_use]
     pub fn clock(&self) -> Clock {

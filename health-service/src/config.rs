@@ -100,6 +100,9 @@ const DEFAULT_NODE_COUNT: usize = 50;
 /// The shortest interval: a probe of each node each 100 ms is a test's cluster already.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Longest interval: who looks at a node less than once a day need not look at all.
+const MAX_INTERVAL: Duration = Duration::from_secs(86_400);
+
 /// All that the health service is told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -170,8 +173,8 @@ impl Config {
 fn policy(settings: &Settings, mistakes: &mut Vec<String>) -> Policy {
     let interval = settings.duration("interval");
     let timeout = settings.duration("timeout");
-    if interval < MIN_INTERVAL {
-        mistakes.push("interval must be at least 100ms".to_owned());
+    if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&interval) {
+        mistakes.push("interval must be at least 100ms and at most 1 day".to_owned());
     }
     if timeout.is_zero() || timeout > interval {
         mistakes.push("timeout must be more than 0 and no longer than the interval".to_owned());

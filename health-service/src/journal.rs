@@ -10,8 +10,9 @@
 //!                       0123456789abcdef {"record":{"view":{"epoch":57,...},"nodes":[...]}}
 //! ```
 //!
-//! The last whole record counts. A line that was torn by a crash, and whatever follows it, is cut
-//! off. When the file has grown, it is replaced as a whole by one with the latest record and the
+//! The last whole record counts. What follows the last whole line was torn by a crash and is cut off.
+//! Bad lines before it are passed over; the disk changed them, so the file is kept as
+//! `journal.damaged` for whoever looks into that. When the file has grown, it is replaced as a whole by one with the latest record and the
 //! kept history (written beside it, synced, renamed). Without a state directory nothing is kept.
 
 use std::fs::{self, File, OpenOptions};
@@ -99,7 +100,7 @@ pub struct Journal {
 
 impl Journal {
     /// Opens the journal of a state directory, making both if they are missing, and reads what is in
-    /// it. A torn end is cut off.
+    /// it. A torn end is cut off; a file with bad lines elsewhere is copied first.
     ///
     /// # Errors
     /// When the directory or file cannot be made, read, locked or written. Another process that has
@@ -110,7 +111,12 @@ impl Journal {
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
         lock(directory, &file)?;
         let bytes = fs::read(&path)?;
-        let (memory, len) = read(&bytes)?;
+        let Found { memory, len, damaged } = read(&bytes)?;
+        if damaged > 0 {
+            let copy = path.with_extension("damaged");
+            fs::write(&copy, &bytes)?;
+            tracing::error!(path = %path.display(), copy = %copy.display(), lines = damaged, "the journal is damaged; bad lines are passed over");
+        }
         if len < bytes.len() {
             tracing::warn!(path = %path.display(), lost = bytes.len() - len, "the journal's end was torn; cut off");
             file.set_len(len as u64)?;
@@ -178,20 +184,35 @@ fn lines(entries: &[Entry]) -> io::Result<Vec<u8>> {
     Ok(lines)
 }
 
-/// What the whole lines say, and where they end.
-fn read(bytes: &[u8]) -> io::Result<(Memory, usize)> {
-    let mut memory = Memory::default();
-    let mut len = 0;
+/// What is in a journal.
+#[derive(Debug, Default)]
+struct Found {
+    memory: Memory,
+    /// Where the last whole line ends.
+    len: usize,
+    /// Bad lines that are no torn end.
+    damaged: usize,
+}
+
+fn read(bytes: &[u8]) -> io::Result<Found> {
+    let mut found = Found::default();
+    let mut place = 0;
     for line in bytes.split_inclusive(|&b| b == b'\n') {
-        let Some(json) = whole_json(line) else { break };
+        let start = place;
+        place += line.len();
+        let Some(json) = whole_json(line) else {
+            // Only the last line of a torn write has no end.
+            found.damaged += usize::from(line.ends_with(b"\n"));
+            continue;
+        };
         match serde_json::from_str(json) {
-            Ok(Entry::Record(record)) => memory.record = Some(record),
-            Ok(Entry::Transition(transition)) => memory.transitions.push(transition),
-            Err(error) => return Err(unknown_entry(len, &error)),
+            Ok(Entry::Record(record)) => found.memory.record = Some(record),
+            Ok(Entry::Transition(transition)) => found.memory.transitions.push(transition),
+            Err(error) => return Err(unknown_entry(start, &error)),
         }
-        len += line.len();
+        found.len = place;
     }
-    Ok((memory, len))
+    Ok(found)
 }
 
 /// The JSON of a line that was written as a whole.
@@ -268,16 +289,24 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_ends_what_is_believed() {
+    fn a_flipped_bit_costs_its_own_line_only() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("journal");
-        let first = lines(&[record(1)]).unwrap();
-        let both = lines(&[record(1), record(2)]).unwrap();
-        for place in first.len()..both.len() {
-            let mut bytes = both.clone();
+        let copy = directory.path().join("journal.damaged");
+        let whole = lines(&[transition(1), record(1), record(2), transition(3), record(3)]).unwrap();
+        let last = lines(&[record(3)]).unwrap().len();
+        for place in 0..whole.len() {
+            let mut bytes = whole.clone();
             bytes[place] ^= 1;
             fs::write(&path, &bytes).unwrap();
-            assert_eq!(epoch(&Journal::open(directory.path()).unwrap().1), Some(1), "flipped at {place}");
+            let (_, memory) = Journal::open(directory.path()).unwrap();
+            // Without its newline, the line before it becomes one with it.
+            let in_last = place + 1 >= whole.len() - last;
+            assert_eq!(epoch(&memory), Some(if in_last { 2 } else { 3 }), "flipped at {place}");
+            if !in_last {
+                assert_eq!(fs::read(&path).unwrap(), bytes, "nothing whole is cut off: {place}");
+                assert_eq!(fs::read(&copy).unwrap(), bytes, "flipped at {place}");
+            }
         }
         fs::write(&path, b"not a journal at all").unwrap();
         assert_eq!(epoch(&Journal::open(directory.path()).unwrap().1), None);

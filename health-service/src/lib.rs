@@ -28,6 +28,7 @@ pub mod monitor;
 pub mod probe;
 pub mod publish;
 pub mod rejoin;
+mod saver;
 mod service;
 pub mod verdict;
 

@@ -19,28 +19,56 @@ use tokio::time::{Instant, Sleep, sleep};
 /// the system's backlog.
 const MAX_CONNECTIONS: usize = 2_048;
 
-/// A connection on which nothing moves for this long is closed. Longer than the longest poll, and
-/// than clients keep an unused connection for (90 s in `reqwest`), so that it is they who close it.
-const IDLE: Duration = Duration::from_secs(120);
+/// Files of other use: the runtime, the journal, standard streams, name lookups.
+const OWN_FILES: usize = 64;
+/// Connections that are served however low the limit of files is.
+const FEW: usize = 16;
+
+/// How long a connection may stay in one phase. Bytes that only trickle in gain no time.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// From opening to the first byte.
+    first: Duration,
+    /// From the first byte of a request to the first byte of its answer.
+    request: Duration,
+    /// From the last byte that was sent to the next request.
+    idle: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    // Who opens a connection has something to ask.
+    first: Duration::from_secs(10),
+    // Longer than the longest poll, which is a minute.
+    request: Duration::from_secs(75),
+    // Longer than clients keep an unused connection for (90 s in `reqwest`), so that they close it.
+    idle: Duration::from_secs(120),
+};
 
 /// A listener that accepts while there is room.
 #[derive(Debug)]
 pub(crate) struct Listener {
     listener: TcpListener,
     room: Arc<Semaphore>,
-    idle: Duration,
+    limits: Limits,
 }
 
 impl Listener {
-    /// Takes a listener over.
+    /// Takes a listener over, in a process that may have so many files open and probes so many members.
     #[must_use]
-    pub(crate) fn new(listener: TcpListener) -> Self {
-        Self::with_limits(listener, MAX_CONNECTIONS, IDLE)
+    pub(crate) fn new(listener: TcpListener, files: u64, members: usize) -> Self {
+        Self::with_limits(listener, connections(files, members), LIMITS)
     }
 
-    fn with_limits(listener: TcpListener, connections: usize, idle: Duration) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections)), idle }
+    fn with_limits(listener: TcpListener, connections: usize, limits: Limits) -> Self {
+        Self { listener, room: Arc::new(Semaphore::new(connections)), limits }
     }
+}
+
+/// How many connections leave the probes what they need: one kept and one that confirms for each
+/// member. Clients must never be the reason why a node cannot be probed.
+fn connections(files: u64, members: usize) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    files.saturating_sub(members.saturating_mul(2)).saturating_sub(OWN_FILES).clamp(FEW, MAX_CONNECTIONS)
 }
 
 impl axum::serve::Listener for Listener {
@@ -55,7 +83,9 @@ impl axum::serve::Listener for Listener {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot send without delay");
         }
-        (Connection { stream, idle_limit: self.idle, idle: Box::pin(sleep(self.idle)), _room: room }, peer)
+        let limits = self.limits;
+        let until = Box::pin(sleep(limits.first));
+        (Connection { stream, limits, is_asking: false, until, _room: room }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -63,23 +93,30 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-/// A connection, its place among the allowed ones, and when it has been idle for too long.
+/// A connection, its place among the allowed ones, and until when its phase may last.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
-    idle_limit: Duration,
-    idle: Pin<Box<Sleep>>,
+    limits: Limits,
+    /// A request has begun, its answer has not.
+    is_asking: bool,
+    until: Pin<Box<Sleep>>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    /// Notes that bytes have moved.
-    fn moved<T>(&mut self, moved: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if moved.is_ready() {
-            let until = Instant::now() + self.idle_limit;
-            self.idle.as_mut().reset(until);
+    fn received(&mut self) {
+        if !std::mem::replace(&mut self.is_asking, true) {
+            self.until.as_mut().reset(Instant::now() + self.limits.request);
         }
-        moved
+    }
+
+    fn sent<T>(&mut self, sent: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if sent.is_ready() {
+            self.is_asking = false;
+            self.until.as_mut().reset(Instant::now() + self.limits.idle);
+        }
+        sent
     }
 }
 
@@ -89,18 +126,21 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if read.is_pending() && self.idle.as_mut().poll(cx).is_ready() {
+        if self.until.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.moved(read)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if read.is_ready() {
+            self.received();
+        }
+        read
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.moved(written)
+        self.sent(written)
     }
 
     fn poll_write_vectored(
@@ -109,7 +149,7 @@ impl AsyncWrite for Connection {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.moved(written)
+        self.sent(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -135,29 +175,68 @@ mod tests {
 
     const PATIENT: Duration = Duration::from_secs(30);
 
-    async fn listener(connections: usize, idle: Duration) -> (Listener, SocketAddr) {
+    async fn listener(connections: usize, limits: Limits) -> (Listener, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        (Listener::with_limits(listener, connections, idle), addr)
+        (Listener::with_limits(listener, connections, limits), addr)
+    }
+
+    /// Reads until the connection is given up; returns after how long that was.
+    async fn given_up(served: &mut Connection) -> Duration {
+        let started = Instant::now();
+        let end = timeout(PATIENT, async { while served.read_u8().await.is_ok() {} }).await;
+        end.expect("it is given up");
+        assert_eq!(served.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        started.elapsed()
+    }
+
+    #[test]
+    fn connections_leave_files_for_the_probes() {
+        assert_eq!(connections(1_024, 55), 1_024 - 110 - 64);
+        assert_eq!(connections(u64::MAX, 55), MAX_CONNECTIONS);
+        assert_eq!(connections(64, 4), FEW);
     }
 
     #[tokio::test]
-    async fn a_connection_without_movement_is_given_up() {
-        let idle = Duration::from_millis(300);
-        let (mut listener, addr) = listener(1, idle).await;
+    async fn a_connection_is_given_up_in_whatever_phase_it_stays() {
+        let short = Duration::from_millis(300);
+        let (first, request, idle) = (short, PATIENT, PATIENT);
+        let (mut silent, addr) = listener(1, Limits { first, request, idle }).await;
+        let _client = TcpStream::connect(addr).await.unwrap();
+        let took = given_up(&mut silent.accept().await.0).await;
+        assert!(took + Duration::from_millis(50) >= short, "{took:?}");
+
+        let (mut answered, addr) = listener(1, Limits { first: PATIENT, request, idle: short }).await;
         let mut client = TcpStream::connect(addr).await.unwrap();
-        let (mut served, _) = listener.accept().await;
         client.write_all(b"a").await.unwrap();
+        let mut served = answered.accept().await.0;
         assert_eq!(served.read_u8().await.unwrap(), b'a');
-        let spoke = Instant::now();
-        let error = timeout(PATIENT, served.read_u8()).await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(spoke.elapsed() + Duration::from_millis(50) >= idle, "{:?}", spoke.elapsed());
+        served.write_all(b"b").await.unwrap();
+        given_up(&mut served).await;
+    }
+
+    #[tokio::test]
+    async fn a_request_that_trickles_gains_no_time() {
+        let request = Duration::from_millis(300);
+        let (mut listener, addr) = listener(1, Limits { first: PATIENT, request, idle: PATIENT }).await;
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        let mut served = listener.accept().await.0;
+        let trickle = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            while client.write_all(b"a").await.is_ok() {
+                pace.tick().await;
+            }
+        };
+        tokio::select! {
+            _ = given_up(&mut served) => {}
+            () = trickle => panic!("the client gave up first"),
+        }
     }
 
     #[tokio::test]
     async fn a_place_is_free_again_when_its_connection_is_gone() {
-        let (mut listener, addr) = listener(1, PATIENT).await;
+        let (mut listener, addr) =
+            listener(1, Limits { first: PATIENT, request: PATIENT, idle: PATIENT }).await;
         let clients = (TcpStream::connect(addr).await.unwrap(), TcpStream::connect(addr).await.unwrap());
         let first = listener.accept().await;
         assert!(

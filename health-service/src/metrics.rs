@@ -54,6 +54,7 @@ impl Metrics {
             Failure::Timeout(_) => "timeout",
             Failure::Closed(_) => "closed",
             Failure::Unreachable(_) => "unreachable",
+            Failure::Local(_) => "local",
             Failure::Error(_) => "error",
             Failure::Garbage(_) => "garbage",
         };

@@ -7,10 +7,10 @@
 //! ```
 //!
 //! It decides nothing. Events that come together are judged together and saved once; a view is
-//! published only after it is on disk.
+//! published only after it is on disk, or after the disk has had its time.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
@@ -21,11 +21,15 @@ use crate::metrics::Metrics;
 use crate::probe::{Probe, Prober};
 use crate::publish::Publisher;
 use crate::rejoin::rejoin;
-use crate::verdict::{Action, Cause, Event, MemberIndex, ProbeId, Record, Transition};
+use crate::saver::Saver;
+use crate::verdict::{Action, Cause, Event, Failure, MemberIndex, ProbeId, Transition};
 
 /// Events judged before their consequences are saved and published; a bound, so that a storm of
 /// reports cannot hold a view back.
 const MAX_BATCH: usize = 256;
+
+/// Pause between two log lines about the checker's own shortages; the metric counts each of them.
+const SHORTAGE_PAUSE: Duration = Duration::from_secs(10);
 
 /// Drives one verdict.
 #[derive(Debug)]
@@ -41,12 +45,13 @@ pub struct Monitor {
     sender: mpsc::UnboundedSender<Event>,
     commands: mpsc::Receiver<Command>,
     publisher: Publisher,
-    journal: Option<Journal>,
+    saver: Saver,
     metrics: Metrics,
     /// Requested probes on their way, with those who wait for them.
     requested: HashMap<ProbeId, MemberIndex>,
     waiting: HashMap<MemberIndex, Vec<oneshot::Sender<()>>>,
     frozen: bool,
+    shortage_noted: Option<Instant>,
 }
 
 /// What one batch of events asked for.
@@ -83,11 +88,12 @@ impl Monitor {
             sender,
             commands,
             publisher,
-            journal,
+            saver: Saver::new(journal),
             metrics,
             requested: HashMap::new(),
             waiting: HashMap::new(),
             frozen: false,
+            shortage_noted: None,
         }
     }
 
@@ -100,6 +106,7 @@ impl Monitor {
             tokio::select! {
                 Some(event) = self.events.recv() => self.take(event, &mut batch),
                 Some(command) = self.commands.recv() => self.obey(command, &mut batch),
+                result = self.saver.finish() => self.end_late_write(result).await,
                 () = sleep_until(self.board.clock().instant(tick).into()) => self.take(Event::Tick, &mut batch),
             }
             for _ in 0..MAX_BATCH {
@@ -110,13 +117,12 @@ impl Monitor {
         }
     }
 
-    /// The view of an earlier run is in force again at once.
+    /// The view of an earlier run is in force again at once, under a new epoch.
     async fn publish_memory(&mut self) {
-        if let Some(view) = self.board.read(|verdict, _| verdict.view().cloned()) {
-            // The topology may have changed, and with it the epoch.
+        if let Some(epoch) = self.board.read(|verdict, _| verdict.view().map(|view| view.epoch)) {
             self.save(Vec::new()).await;
-            tracing::info!(epoch = view.epoch, "the view of the last run is in force");
-            self.publisher.publish(&view);
+            tracing::info!(epoch, "the view of the last run is in force");
+            self.publish();
         }
     }
 
@@ -125,6 +131,7 @@ impl Monitor {
             Event::Probed(id, outcome) => {
                 if let Err(failure) = outcome {
                     self.metrics.count_failure(failure);
+                    self.note_shortage(failure);
                 }
                 if let Some(waiting) =
                     self.requested.remove(id).and_then(|member| self.waiting.remove(&member))
@@ -165,9 +172,8 @@ impl Monitor {
         if save || publish {
             self.save(transitions).await;
         }
-        if publish && let Some(view) = self.board.read(|verdict, _| verdict.view().cloned()) {
-            self.metrics.views.inc();
-            self.publisher.publish(&view);
+        if publish {
+            self.publish();
         }
         for done in batch.done {
             // Who asked may have gone.
@@ -203,6 +209,15 @@ impl Monitor {
         Entry::Transition(PastTransition::of(id, transition))
     }
 
+    /// A checker that cannot look says so, but not for each of its members.
+    fn note_shortage(&mut self, failure: &Failure) {
+        let quiet = self.shortage_noted.is_some_and(|at| at.elapsed() < SHORTAGE_PAUSE);
+        if matches!(failure, Failure::Local(_)) && !quiet {
+            tracing::error!(%failure, "a probe could not be made: it counts neither for nor against a member");
+            self.shortage_noted = Some(Instant::now());
+        }
+    }
+
     fn note_freeze(&mut self) {
         let frozen = self.board.read(|verdict, _| verdict.is_frozen());
         if frozen && !self.frozen {
@@ -215,43 +230,32 @@ impl Monitor {
 
     /// Saves transitions and the state. A failure must not stop the service, which is more use
     /// without a memory than not at all; it is told in the summary and tried again with each change.
-    async fn save(&mut self, mut entries: Vec<Entry>) {
-        let Some(mut journal) = self.journal.take() else { return };
-        entries.extend(self.board.read(|verdict, _| Record::of(verdict)).map(Entry::Record));
-        let all = journal.is_long().then(|| self.everything());
-        // Syncing takes milliseconds in which probes and readers must not wait.
-        let saving = tokio::task::spawn_blocking(move || {
-            let result = match all {
-                Some(all) => journal.rewrite(&all),
-                None => journal.append(&entries),
-            };
-            (journal, result)
-        });
-        let result = match saving.await {
-            Ok((journal, result)) => {
-                self.journal = Some(journal);
-                result
-            }
-            Err(error) => Err(std::io::Error::other(error)),
-        };
-        if let Err(error) = &result {
+    async fn save(&mut self, transitions: Vec<Entry>) {
+        let result = self.saver.save(&self.board, transitions).await;
+        self.note_journal(&result);
+    }
+
+    /// A write that was not waited for has ended.
+    async fn end_late_write(&mut self, result: std::io::Result<()>) {
+        self.note_journal(&result);
+        if self.saver.is_behind() {
+            self.save(Vec::new()).await;
+        }
+    }
+
+    fn note_journal(&self, result: &std::io::Result<()>) {
+        if let Err(error) = result {
             self.metrics.journal_failures.inc();
             tracing::error!(%error, "cannot write the journal: a restart would forget this view");
         }
         self.board.set_journal_healthy(result.is_ok());
     }
 
-    /// All that a rewritten journal holds.
-    fn everything(&self) -> Vec<Entry> {
-        self.board.read(|verdict, _| {
-            let members = verdict.members().iter();
-            let past = members.flat_map(|member| {
-                member.history.iter().map(|transition| PastTransition::of(member.id.clone(), transition))
-            });
-            let mut past: Vec<_> = past.collect();
-            past.sort_by_key(|transition| transition.at);
-            let record = Record::of(verdict).map(Entry::Record);
-            past.into_iter().map(Entry::Transition).chain(record).collect()
-        })
+    fn publish(&self) {
+        if let Some(view) = self.board.read(|verdict, _| verdict.view().cloned()) {
+            self.metrics.views.inc();
+            self.publisher.publish(&view);
+            self.board.published();
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! Probes: a PING over TCP, with one deadline from connect to answer.
+//! Probes: a PING over TCP, with one deadline from connect to answer. A name is resolved before, in
+//! time of its own: how quick the name server is says nothing about the member.
 //!
 //! Each member has one [`Prober`] that keeps its connection between probes. A kept connection is a
 //! witness of its own: when the other side closes it, the member is suspected at once, without any
@@ -9,13 +10,16 @@
 //! that was restarted cannot have kept the connection.
 
 use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cluster::Address;
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
+use rustix::io::Errno;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -25,6 +29,8 @@ use crate::verdict::{Cause, Event, Failure, MemberIndex, Outcome, ProbeId, Succe
 const MAX_REPLY_LEN: usize = 64 << 10;
 /// Longest part of an unexpected answer that is shown.
 const SHOWN_LEN: usize = 80;
+/// How long a name server has to answer.
+const LOOKUP: Duration = Duration::from_secs(1);
 /// Steady probes that may wait for the one on its way; there are at most two of them.
 const QUEUE: usize = 4;
 
@@ -46,7 +52,7 @@ pub struct Probe {
 #[derive(Debug)]
 pub struct Prober {
     member: MemberIndex,
-    address: Address,
+    target: Arc<Target>,
     steady: mpsc::Sender<Probe>,
     events: mpsc::UnboundedSender<Event>,
 }
@@ -56,14 +62,15 @@ impl Prober {
     #[must_use]
     pub fn start(member: MemberIndex, address: Address, events: mpsc::UnboundedSender<Event>) -> Self {
         let (steady, probes) = mpsc::channel(QUEUE);
-        tokio::spawn(keep(member, address.clone(), probes, events.clone()));
-        Self { member, address, steady, events }
+        let target = Arc::new(Target { address, known: Mutex::default() });
+        tokio::spawn(keep(member, Arc::clone(&target), probes, events.clone()));
+        Self { member, target, steady, events }
     }
 
     /// Where the member listens.
     #[must_use]
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.target.address
     }
 
     /// Makes a probe; its outcome comes as an event.
@@ -72,10 +79,10 @@ impl Prober {
         if !alone && self.steady.try_send(probe).is_ok() {
             return;
         }
-        let (address, events) = (self.address.clone(), self.events.clone());
+        let (target, events) = (Arc::clone(&self.target), self.events.clone());
         tracing::debug!(member = self.member.0, cause = probe.cause.as_str(), "probe on its own connection");
         tokio::spawn(async move {
-            let outcome = limited(probe.timeout, ask(&address, &mut None)).await;
+            let outcome = target.ask(probe.timeout, &mut None).await;
             let _ = events.send(Event::Probed(probe.id, outcome));
         });
     }
@@ -84,7 +91,7 @@ impl Prober {
 /// Probes over one kept connection, and watches it in between.
 async fn keep(
     member: MemberIndex,
-    address: Address,
+    target: Arc<Target>,
     mut probes: mpsc::Receiver<Probe>,
     events: mpsc::UnboundedSender<Event>,
 ) {
@@ -93,7 +100,7 @@ async fn keep(
         let event = tokio::select! {
             probe = probes.recv() => {
                 let Some(probe) = probe else { return };
-                let outcome = limited(probe.timeout, ask(&address, &mut kept)).await;
+                let outcome = target.ask(probe.timeout, &mut kept).await;
                 if outcome.is_err() {
                     kept = None;
                 }
@@ -110,8 +117,44 @@ async fn keep(
     }
 }
 
-async fn limited(limit: Duration, ask: impl Future<Output = Outcome>) -> Outcome {
-    timeout(limit, ask).await.unwrap_or(Err(Failure::Timeout(limit)))
+/// Where a member listens, and what its name meant last.
+#[derive(Debug)]
+struct Target {
+    address: Address,
+    known: Mutex<Vec<SocketAddr>>,
+}
+
+impl Target {
+    async fn ask(&self, limit: Duration, kept: &mut Option<Connection>) -> Outcome {
+        let started = Instant::now();
+        if let Some(connection) = kept.take()
+            && let Some(outcome) = timeout(limit, ask_kept(connection, kept))
+                .await
+                .unwrap_or(Err(Failure::Timeout(limit)))
+                .transpose()
+        {
+            return outcome;
+        }
+        let asked = started.elapsed();
+        let addrs = self.resolve().await?;
+        let left = limit.saturating_sub(asked);
+        timeout(left, ask_anew(&addrs, kept)).await.unwrap_or(Err(Failure::Timeout(limit)))
+    }
+
+    /// A name that cannot be resolved now means what it meant before: whether the member is there is
+    /// for the member to show, and not for the name server.
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
+        let found = resolve(&self.address).await;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(addrs) => known.clone_from(&addrs),
+            Err(failure) if known.is_empty() => return Err(failure),
+            Err(failure) => {
+                tracing::debug!(address = %self.address, %failure, "the address known last is used");
+            }
+        }
+        Ok(known.clone())
+    }
 }
 
 /// Resolves when the kept connection ends, or says something without being asked.
@@ -122,24 +165,40 @@ async fn closed(kept: &mut Option<Connection>) {
     }
 }
 
-/// One exchange, over the kept connection if that still works, else over a new one that is kept.
-async fn ask(address: &Address, kept: &mut Option<Connection>) -> Outcome {
+/// One exchange over the kept connection, which stays if it works; nothing when it is at its end.
+async fn ask_kept(
+    mut connection: Connection,
+    kept: &mut Option<Connection>,
+) -> Result<Option<Success>, Failure> {
     let started = Instant::now();
-    if let Some(mut connection) = kept.take() {
-        match connection.ping().await {
-            Ok(()) => {
-                *kept = Some(connection);
-                return Ok(Success { response_time: started.elapsed(), run_id: None });
-            }
-            // It may have been closed for being idle: only a new one can tell.
-            Err(Failure::Closed(_)) => {}
-            Err(failure) => return Err(failure),
+    match connection.ping().await {
+        Ok(()) => {
+            *kept = Some(connection);
+            Ok(Some(Success { response_time: started.elapsed(), run_id: None }))
         }
+        // It may have been closed for being idle: only a new one can tell.
+        Err(Failure::Closed(_)) => Ok(None),
+        Err(failure) => Err(failure),
     }
-    let mut connection = Connection::open(address).await?;
+}
+
+/// One exchange over a new connection that is kept.
+async fn ask_anew(addrs: &[SocketAddr], kept: &mut Option<Connection>) -> Outcome {
+    let started = Instant::now();
+    let mut connection = Connection::to(addrs).await?;
     let run_id = connection.ping_and_run_id().await?;
     *kept = Some(connection);
     Ok(Success { response_time: started.elapsed(), run_id })
+}
+
+async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
+    let found = timeout(LOOKUP, lookup_host((address.host.as_str(), address.port))).await;
+    let late = || Failure::Local(format!("no address of {} within {} ms", address.host, LOOKUP.as_millis()));
+    let addrs: Vec<_> = found.map_err(|_| late())?.map_err(|e| lookup_failure(&e))?.collect();
+    if addrs.is_empty() {
+        return Err(Failure::Unreachable(format!("{} has no address", address.host)));
+    }
+    Ok(addrs)
 }
 
 /// A connection to a node or proxy that speaks RESP.
@@ -151,9 +210,11 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) async fn open(address: &Address) -> Result<Self, Failure> {
-        let stream = TcpStream::connect((address.host.as_str(), address.port))
-            .await
-            .map_err(|e| connect_failure(&e))?;
+        Self::to(&resolve(address).await?).await
+    }
+
+    async fn to(addrs: &[SocketAddr]) -> Result<Self, Failure> {
+        let stream = TcpStream::connect(addrs).await.map_err(|e| connect_failure(&e))?;
         // A probe is one small write; waiting for more would only delay it.
         stream.set_nodelay(true).map_err(|e| Failure::Closed(e.to_string()))?;
         Ok(Self { stream, received: Vec::new() })
@@ -217,10 +278,30 @@ impl Connection {
 }
 
 fn connect_failure(error: &io::Error) -> Failure {
+    if is_local(error) {
+        return Failure::Local(error.to_string());
+    }
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Failure::Refused,
         io::ErrorKind::ConnectionReset => Failure::Closed(error.to_string()),
         _ => Failure::Unreachable(error.to_string()),
+    }
+}
+
+/// Whether this process or its host is short of something.
+fn is_local(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::NOBUFS];
+    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
+}
+
+/// Only a name server that says so makes a host one that does not exist. The texts are those of
+/// `EAI_NONAME` and `EAI_NODATA` in glibc and musl; there is no number to tell them by.
+fn lookup_failure(error: &io::Error) -> Failure {
+    let text = error.to_string();
+    let absent = ["Name or service not known", "No address associated", "Name does not resolve"];
+    match absent.iter().any(|absent| text.contains(absent)) {
+        true if !is_local(error) => Failure::Unreachable(text),
+        _ => Failure::Local(text),
     }
 }
 
@@ -253,4 +334,42 @@ fn run_id(info: &OwnedFrame) -> Option<String> {
 /// The start of an answer, printable.
 fn shown(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(SHOWN_LEN)].escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_the_checker_is_not_the_members_fault() {
+        for errno in [24, 23, 12, 99, 105] {
+            let failure = connect_failure(&io::Error::from_raw_os_error(errno));
+            assert!(matches!(failure, Failure::Local(_)), "{errno}: {failure:?}");
+        }
+        // ECONNREFUSED, EHOSTUNREACH, ENETUNREACH
+        for errno in [111, 113, 101] {
+            let failure = connect_failure(&io::Error::from_raw_os_error(errno));
+            assert!(!matches!(failure, Failure::Local(_)), "{errno}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_name_that_is_said_not_to_exist_is_unreachable() {
+        let failure = |text: &str| {
+            lookup_failure(&io::Error::other(format!("failed to lookup address information: {text}")))
+        };
+        assert!(matches!(failure("Name or service not known"), Failure::Unreachable(_)));
+        assert!(matches!(failure("Temporary failure in name resolution"), Failure::Local(_)));
+        assert!(matches!(failure("System error"), Failure::Local(_)));
+    }
+
+    #[tokio::test]
+    async fn a_name_that_cannot_be_resolved_means_what_it_meant_before() {
+        let address = Address { host: "no-such-host.invalid".to_owned(), port: 1 };
+        let known = "127.0.0.1:7001".parse().unwrap();
+        let target = Target { address, known: Mutex::default() };
+        assert!(target.resolve().await.is_err());
+        target.known.lock().unwrap().push(known);
+        assert_eq!(target.resolve().await, Ok(vec![known]));
+    }
 }

@@ -24,6 +24,9 @@ use crate::verdict::Verdict;
 /// Time for answers on their way when the process is told to stop; a stuck client must not keep it.
 const DRAIN: Duration = Duration::from_secs(3);
 
+/// Open files that are enough: for all connections, and two to each of twenty thousand members.
+const ENOUGH_FILES: u64 = 65_536;
+
 /// The whole life of the process, from its arguments (without the program's name) to its exit code.
 pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
     daemon::run_main(&PROGRAM, args, async |settings| {
@@ -33,8 +36,10 @@ pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+        let opened = open_journal(&config)?;
+        daemon::open_files::raise_limit(ENOUGH_FILES);
         daemon::ready_line(listener.local_addr()?)?;
-        run(listener, config, shutdown).await
+        serve(listener, config, opened, shutdown).await
     })
 }
 
@@ -48,7 +53,17 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (journal, memory) = open_journal(&config)?;
+    let opened = open_journal(&config)?;
+    serve(listener, config, opened, shutdown).await
+}
+
+async fn serve(
+    listener: TcpListener,
+    config: Config,
+    (journal, memory): (Option<Journal>, Memory),
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let members = config.topology.nodes.len() + config.topology.proxies.len();
     let clock = Clock::start();
     let (board, commands) = Board::new(remember(&config, clock, memory), clock, journal.is_some());
     let publisher = Publisher::new();
@@ -70,7 +85,8 @@ pub async fn run(
         monitor.abort();
         let _ = draining.send(());
     };
-    let serving = axum::serve(Listener::new(listener), router).with_graceful_shutdown(stop);
+    let serving = axum::serve(Listener::new(listener, daemon::open_files::limit(), members), router)
+        .with_graceful_shutdown(stop);
     tokio::select! {
         served = serving.into_future() => served.context("the listener failed"),
         () = drained(is_draining) => {

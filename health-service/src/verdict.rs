@@ -9,7 +9,8 @@
 //! *Status* is what probes say; *routable* is what proxies act on: HEALTHY, in service, and known to
 //! hold nothing stale. Whenever the set of routable nodes (or which process one of them is) changes,
 //! the epoch rises by one and the view is published; nothing else raises it, save a proxy that has
-//! seen a higher one.
+//! seen a higher one, and a restart: each run starts at the milliseconds since 1970, or above what it
+//! remembers if that is higher. So it is above all epochs of earlier runs, be they remembered or not.
 //!
 //! A node that was out rejoins empty: others served its slots meanwhile, so what it holds may be
 //! stale. It is flushed first, unless it is freshly started and empty.
@@ -47,9 +48,11 @@ use schedule::Schedule;
 
 /// Highest epoch that all readers of JSON can hold (2^53 - 1).
 const MAX_EPOCH: u64 = (1 << 53) - 1;
-/// A seen epoch this much higher than ours is a fault of the asker and not a lost journal: at a
-/// change each second this many take a century.
-const MAX_EPOCH_JUMP: u64 = 1 << 32;
+/// A seen epoch this much higher than ours is a fault of the asker and not a lost journal or a clock
+/// that was wrong: it is 35 years of milliseconds.
+const MAX_EPOCH_JUMP: u64 = 1 << 40;
+/// Epochs seen by proxies are caught up with once in this time, however many proxies are ahead.
+const CATCH_UP: Duration = Duration::from_secs(1);
 
 /// The rule by which probes make a status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +74,14 @@ pub struct Verdict {
     topology: Topology,
     /// The nodes in the topology's order, then the proxies.
     members: Vec<Member>,
-    /// The number of the view, or the highest one seen while there is none.
+    /// The number of the view; while there is none, what its number will be above.
     epoch: u64,
-    /// What was published last. None at first: not before all nodes were probed, so that a service
-    /// restarted without a journal does not call nodes out that it has not looked at.
+    /// The highest epoch a proxy has, and when ours was raised last for such a reason.
+    seen_epoch: u64,
+    caught_up: Timestamp,
+    /// What was published last. None at first: not before all nodes were probed and most of them were
+    /// found HEALTHY, so that a service restarted without a journal does not call nodes out that it
+    /// has not looked at, or cannot reach.
     view: Option<Arc<View>>,
     freeze: Freeze,
     in_flight: HashMap<ProbeId, InFlight>,
@@ -107,7 +114,9 @@ impl Verdict {
             policy,
             members: members(&topology, policy.interval, now),
             topology,
-            epoch: 0,
+            epoch: first_epoch(now),
+            seen_epoch: 0,
+            caught_up: Timestamp::ZERO,
             view: None,
             freeze: Freeze::default(),
             in_flight: HashMap::new(),
@@ -135,11 +144,19 @@ impl Verdict {
     /// `now` must not be earlier than at the last call.
     pub fn step(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
-        let seen = if let Event::EpochSeen(epoch) = event { self.catch_up(epoch) } else { false };
+        let seen = self.catch_up(now, &event);
         let touched = self.apply(now, event);
         self.settle(now, touched, seen, &mut actions);
         self.start_probes(now, &mut actions);
         actions
+    }
+
+    /// The view in force is on its way to the proxies since `now`: those out in it may be readied
+    /// once they have been left.
+    pub fn published(&mut self, now: Timestamp) {
+        for member in &mut self.members {
+            member.out_since.get_or_insert(now);
+        }
     }
 
     /// The time by which [`Event::Tick`] is wanted.
@@ -147,10 +164,11 @@ impl Verdict {
     pub fn next_tick(&self) -> Timestamp {
         let next =
             |member: &Member| member.rejoin_at().into_iter().fold(member.schedule.next(), Timestamp::min);
-        self.members.iter().map(next).min().unwrap_or(Timestamp::MAX)
+        let catch_up = (self.seen_epoch > self.epoch).then_some(self.caught_up + CATCH_UP);
+        self.members.iter().map(next).chain(catch_up).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// The number of the view in force; 0 before there is one.
+    /// The number of the view in force; before there is one, a number below its own.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
@@ -168,10 +186,10 @@ impl Verdict {
         self.freeze.is_active()
     }
 
-    /// Whether some member has not been probed yet.
+    /// Whether there is no view yet, or some member has not been probed.
     #[must_use]
     pub fn is_starting(&self) -> bool {
-        self.members.iter().any(|member| member.last_check.is_none())
+        self.view.is_none() || self.members.iter().any(|member| member.last_check.is_none())
     }
 
     /// All members: the nodes in the topology's order, then the proxies.
@@ -224,13 +242,16 @@ impl Verdict {
         let member = self.members.get_mut(index.0)?;
         let from = member.status;
         let cause = match event {
-            Event::Lost(_) => suspect(member, now, || "its connection was closed".to_owned()),
+            Event::Lost(_) => {
+                member.schedule.reopen(now);
+                suspect(member, now, || "its connection was closed".to_owned())
+            }
             Event::Reported { by, kind, .. } => suspect(member, now, || format!("{by} reported {kind:?}")),
             Event::CheckRequested(_) => {
                 member.schedule.request(now);
                 None
             }
-            Event::Maintenance(_, mode) => maintain(member, mode),
+            Event::Maintenance(_, mode) => maintain(member, now, mode),
             Event::Rejoined(_, attempt, result) => end_rejoin(member, now, attempt, result),
             Event::Tick | Event::EpochSeen(_) | Event::Probed(..) => None,
         };
@@ -240,7 +261,7 @@ impl Verdict {
     fn take_outcome(&mut self, now: Timestamp, id: ProbeId, outcome: Outcome) -> Option<Touched> {
         let InFlight { member: index, cause, started } = self.in_flight.remove(&id)?;
         let member = self.members.get_mut(index.0)?;
-        member.schedule.ended(cause);
+        member.schedule.ended(now, cause);
         // A probe from before the last change of status has nothing to say about what is now.
         if started < member.since {
             if member.status != Status::Healthy {
@@ -253,13 +274,19 @@ impl Verdict {
         Some(Touched { member: index, from, cause })
     }
 
-    /// A proxy has seen this epoch; returns whether it is higher than ours, which then follows.
-    fn catch_up(&mut self, seen: u64) -> bool {
-        let credible = seen > self.epoch && seen - self.epoch <= MAX_EPOCH_JUMP && seen < MAX_EPOCH;
-        if credible {
-            self.epoch = seen;
+    /// Follows the highest epoch that a proxy has seen, if that is above ours; returns whether it
+    /// did. All that come within [`CATCH_UP`] are followed together.
+    fn catch_up(&mut self, now: Timestamp, event: &Event) -> bool {
+        if let Event::EpochSeen(seen) = *event {
+            let credible = seen > self.epoch && seen - self.epoch <= MAX_EPOCH_JUMP && seen < MAX_EPOCH;
+            self.seen_epoch = self.seen_epoch.max(if credible { seen } else { 0 });
         }
-        credible
+        let follows = self.seen_epoch > self.epoch && self.caught_up + CATCH_UP <= now;
+        if follows {
+            self.epoch = self.seen_epoch;
+            self.caught_up = now;
+        }
+        follows
     }
 
     fn start_probes(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
@@ -283,6 +310,12 @@ impl Verdict {
     }
 }
 
+/// The number that a run which starts now has above all earlier ones: none of them published a view
+/// each millisecond.
+fn first_epoch(now: Timestamp) -> u64 {
+    u64::try_from(now.as_millis()).unwrap_or(MAX_EPOCH).min(MAX_EPOCH)
+}
+
 /// Asks for a confirming probe; one that is known to be down has its rechecks.
 fn suspect(member: &mut Member, now: Timestamp, what: impl FnOnce() -> String) -> Option<String> {
     if member.status != Status::Unhealthy {
@@ -292,13 +325,13 @@ fn suspect(member: &mut Member, now: Timestamp, what: impl FnOnce() -> String) -
     None
 }
 
-fn maintain(member: &mut Member, mode: MaintenanceMode) -> Option<String> {
+fn maintain(member: &mut Member, now: Timestamp, mode: MaintenanceMode) -> Option<String> {
     let drain = mode == MaintenanceMode::Drain;
     if member.maintenance == drain || !member.is_node() {
         return None;
     }
     member.maintenance = drain;
-    member.rejoining = None;
+    member.forget_rejoins(now);
     Some(if drain { "drained by the operator" } else { "put back by the operator" }.to_owned())
 }
 
@@ -311,9 +344,9 @@ fn end_rejoin(
     if member.rejoining != Some(attempt) {
         return None;
     }
-    member.rejoining = None;
     match result {
         Ok(rejoined) => {
+            member.forget_rejoins(now);
             member.must_rejoin = false;
             member.run_id = rejoined.run_id;
             Some(
@@ -321,7 +354,7 @@ fn end_rejoin(
                     .to_owned(),
             )
         }
-        Err(reason) => Some(member.fail_rejoin(now, &reason)),
+        Err(reason) => member.fail_rejoin(now, &reason),
     }
 }
 

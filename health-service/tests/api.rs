@@ -285,6 +285,7 @@ async fn the_page_and_the_admin_endpoints_are_served() {
     assert_eq!(status("/livez").await, 200);
     assert_eq!(status("/readyz").await, 503, "no view before each node was looked at");
     assert_eq!(status("/health/view").await, 503);
+    silent.set_mood(Mood::Serving);
     service.view_when(|_| true).await;
     assert_eq!(status("/readyz").await, 200);
     let page = service.http.get(service.url("/")).send().await.unwrap();

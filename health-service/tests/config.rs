@@ -68,6 +68,8 @@ fn a_cluster_file_wins_and_its_mistakes_are_all_told() {
 fn contradictions_are_refused() {
     let error = config(&["--interval", "10ms", "--timeout", "1m", "--node-count", "3"], &[]).unwrap_err();
     assert!(error.contains("interval must be") && error.contains("timeout must be"), "{error}");
+    let error = config(&["--interval", "25h"], &[]).unwrap_err();
+    assert!(error.contains("at most 1 day"), "{error}");
     let error = config(&[], &[("NODE_COUNT", "3"), ("CLUSTER_NODES", "a=h:1")]).unwrap_err();
     assert!(error.contains("node-count is 3, but 1 nodes"), "{error}");
     assert!(config(&[], &[("CLUSTER_PROXIES", "p")]).unwrap_err().contains("\"p\" is not ID=HOST:PORT"));

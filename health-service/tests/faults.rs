@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use ::cluster::{
-    ClientSettings, HealthClient, NodeHealth, Report, ReportKind, Reports, Routing, Status, View, follow,
+    CheckerState, ClientSettings, HealthClient, NodeHealth, Report, ReportKind, Reports, Routing, Status,
+    Topology, View, follow,
 };
 use cluster::{DEADLINE, FakeNode, Mood, Service, running, topology};
 
@@ -38,9 +39,14 @@ async fn failures_are_told_apart() {
     assert!(error("node4").await.starts_with(r"answered garbage: *1\r\n*1\r\n"), "{}", error("node4").await);
     assert_eq!(error("node5").await, "answered an error: LOADING Redis is loading the dataset in memory");
     assert_eq!(error("node6").await, "");
+    // That five of six fail says more about the observer than about them.
+    assert_eq!(service.get::<::cluster::Summary>("/health/summary").await.checker, CheckerState::Starting);
+    assert!(service.try_get::<View>("/health/view").await.is_none());
+    nodes.iter().for_each(|node| node.set_mood(Mood::Serving));
     let view = service.view_when(|_| true).await;
     let routable: Vec<bool> = view.nodes.iter().map(|node| node.routable).collect();
-    assert_eq!(routable, [false, false, false, false, false, true]);
+    assert_eq!(routable, [false, true, true, true, true, true]);
+    assert!(nodes.iter().all(|node| node.flush_count() == 0));
 }
 
 #[tokio::test]
@@ -134,9 +140,10 @@ async fn a_restarted_service_has_the_same_view_and_history() {
     let back = FakeNode::start_at(dead, "run4", 5, Mood::Serving).await;
     let service = Service::start(topology(&addrs), state()).await;
     let first = service.view_when(|_| true).await;
-    assert_eq!(first, before);
+    assert!(first.epoch > before.epoch);
+    assert_eq!(first, View { epoch: first.epoch, ..before });
     let view = service.all_routable().await;
-    assert_eq!((view.epoch, back.flush_count()), (before.epoch + 1, 1));
+    assert_eq!((view.epoch, back.flush_count()), (first.epoch + 1, 1));
     let history: Vec<::cluster::Transition> = service.get("/health/nodes/node4/history").await;
     assert!(history[0].cause == "first probe succeeded" && history.len() >= 3, "{history:?}");
     assert!(nodes.iter().all(|node| node.flush_count() == 0));
@@ -159,19 +166,35 @@ async fn two_services_cannot_share_a_journal() {
     };
     let error = health_service::run(listener, config, std::future::pending()).await.unwrap_err();
     assert!(format!("{error:#}").contains("in use by another process"), "{error:#}");
+
+    // As a process it never says that it is ready.
+    let mut second = std::process::Command::new(env!("CARGO_BIN_EXE_health-service"));
+    second.args(["--port", "0", "--cluster-nodes", "a=127.0.0.1:1", "--state-dir"]).arg(directory.path());
+    let second = second.output().unwrap();
+    assert!(!second.status.success());
+    assert_eq!(String::from_utf8_lossy(&second.stdout), "");
 }
 
 #[tokio::test]
 async fn a_service_that_lost_its_journal_overtakes_the_epoch_its_proxies_have() {
-    let (service, _nodes) = running(2).await;
-    let mut follower = follow(client(&service), Some(5_000));
+    let (node, proxy) =
+        (FakeNode::start("a", 0, Mood::Serving).await, FakeNode::start("p", 0, Mood::Serving).await);
+    let (nodes, proxies) = (format!("node1={}", node.addr), format!("proxy1={}", proxy.addr));
+    let service = Service::start(Topology::from_lists(&nodes, &proxies).unwrap(), None).await;
+    let lost = service.all_routable().await.epoch + 5_000;
+    let mut follower = follow(client(&service), Some(lost));
     let view = tokio::time::timeout(DEADLINE, follower.next()).await.unwrap();
-    assert_eq!(view.epoch, 5_001);
+    assert_eq!(view.epoch, lost + 1);
     assert!(view.nodes.iter().all(|node| node.routable));
-    // Who is no proxy is not believed.
-    let url = service.url("/health/view?since=9000");
-    assert_eq!(service.http.get(url).send().await.unwrap().status(), 304);
-    assert_eq!(service.get::<View>("/health/view").await.epoch, 5_001);
+    // Who is no proxy of this cluster is not believed, and is told what there is.
+    for name in [None, Some("node1"), Some("proxy2")] {
+        let request = service.http.get(service.url(&format!("/health/view?since={}", lost + 9_000)));
+        let named = name.into_iter().fold(request, |request, name| request.header("x-proxy-id", name));
+        let answer = named.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["etag"], format!("\"{}\"", lost + 1).as_str());
+        assert_eq!(answer.json::<View>().await.unwrap().epoch, lost + 1, "{name:?}");
+    }
 }
 
 #[tokio::test]

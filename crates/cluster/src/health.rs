@@ -83,7 +83,7 @@ pub struct NodeHealth {
 pub enum CheckerState {
     /// Probing normally.
     Ok,
-    /// Not every member has been probed since the start.
+    /// Not every member has been probed since the start, or too few nodes answer for a first view.
     Starting,
     /// Too many nodes began to fail at once: routability is frozen, since the checker or its network
     /// is the likelier culprit.

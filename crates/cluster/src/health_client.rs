@@ -3,8 +3,9 @@
 //! Every question (`view`, `nodes`, `node`, `summary`) is asked at most once per TTL however many
 //! callers want it (single flight), and whatever goes wrong (refused, timed out, 5xx, garbage, a
 //! body too large, an older epoch) the last good answer is given again, marked with the reason. Only
-//! a question that was never answered fails. A failure is remembered for the TTL as well, so a
-//! service in trouble is not hammered.
+//! a question that was never answered fails. Once there is a good answer, a failure is remembered for
+//! the TTL as well, so a service in trouble is not hammered; before that every call asks, one at a
+//! time, so that a service which has just come up is found at once.
 //!
 //! It answers questions; to be *told* of a new view within milliseconds use [`crate::follow()`].
 

@@ -32,13 +32,17 @@ pub enum NodeIdError {
     /// The text holds a character that would need quoting in a URL, a log field or `CLUSTER_NODES`.
     #[error("id {0:?} may only hold letters, digits, '.', '_', ':' and '-'")]
     BadCharacter(String),
+    /// The text is `.` or `..`, which a URL path would lose.
+    #[error("an id must not be {0:?}")]
+    Dots(String),
 }
 
 impl NodeId {
     /// Checks and takes over an id.
     ///
     /// # Errors
-    /// [`NodeIdError`] when it is empty, too long or holds a character outside `[A-Za-z0-9._:-]`.
+    /// [`NodeIdError`] when it is empty, too long, `.`, `..`, or holds a character outside
+    /// `[A-Za-z0-9._:-]`.
     pub fn new(id: &str) -> Result<Self, NodeIdError> {
         if id.is_empty() {
             return Err(NodeIdError::Empty);
@@ -49,6 +53,9 @@ impl NodeId {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
         if !id.bytes().all(allowed) {
             return Err(NodeIdError::BadCharacter(id.to_owned()));
+        }
+        if matches!(id, "." | "..") {
+            return Err(NodeIdError::Dots(id.to_owned()));
         }
         Ok(Self(id.into()))
     }
@@ -186,6 +193,9 @@ mod tests {
         assert_eq!(NodeId::new(&"x".repeat(65)), Err(NodeIdError::TooLong(65)));
         for bad in ["a b", "a/b", "a,b", "a=b", "naïve", "a\n"] {
             assert_eq!(NodeId::new(bad), Err(NodeIdError::BadCharacter(bad.to_owned())));
+        }
+        for bad in [".", ".."] {
+            assert_eq!(NodeId::new(bad), Err(NodeIdError::Dots(bad.to_owned())));
         }
     }
 

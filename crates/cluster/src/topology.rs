@@ -104,7 +104,8 @@ impl Topology {
     }
 
     /// Reads the value of `CLUSTER_NODES` and, for proxies, of `CLUSTER_PROXIES`:
-    /// `node1=127.0.0.1:7001,node2=127.0.0.1:7002`; `proxies` may be empty.
+    /// `node1=127.0.0.1:7001,node2=127.0.0.1:7002`; `proxies` may be empty. More than some four
+    /// thousand nodes get fewer points than [`DEFAULT_POINTS`], so that [`MAX_POINTS`] is kept.
     ///
     /// # Errors
     /// [`TopologyError`] with every mistake in the lists.
@@ -112,7 +113,10 @@ impl Topology {
         let mut reader = Reader::default();
         let nodes = reader.list(nodes);
         let proxies = reader.list(proxies);
-        reader.finish(DEFAULT_SLOTS, DEFAULT_POINTS, nodes, proxies)
+        // A list cannot say how many points there are, so many nodes get as many as fit.
+        let most = MAX_POINTS / nodes.len().max(1) as u64;
+        let points = u32::try_from(most).map_or(DEFAULT_POINTS, |most| most.min(DEFAULT_POINTS)).max(1);
+        reader.finish(DEFAULT_SLOTS, points, nodes, proxies)
     }
 
     /// `count` nodes on this host: `node1` at 127.0.0.1:7001 and so on.
@@ -253,6 +257,9 @@ mod tests {
         let topology = Topology::local(50).unwrap();
         assert_eq!(topology.nodes[49].id.as_str(), "node50");
         assert_eq!(topology.nodes[49].address.to_string(), "127.0.0.1:7050");
+        assert_eq!(Topology::local(50).unwrap().points, DEFAULT_POINTS);
+        let largest = Topology::local(MAX_NODES).unwrap();
+        assert_eq!((largest.nodes.len(), largest.points), (MAX_NODES, 838));
         assert!(Topology::local(0).is_err());
         assert!(Topology::local(MAX_NODES + 1).is_err());
     }

@@ -48,11 +48,9 @@ pub(super) async fn view(
     };
     note_epoch(&api, &headers, since)?;
     let newer = subscribe(&api)?.newer(since, deadline).await;
-    match newer {
-        Some(view) => Ok(found(&view)),
-        None if api.reader.newest().is_none() => Err(starting()),
-        None => Ok(not_modified(since)),
-    }
+    let view = newer.or_else(|| api.reader.newest()).ok_or_else(starting)?;
+    // Who asks for more than there is must see what there is.
+    Ok(if view.epoch == since { not_modified(since) } else { found(&view) })
 }
 
 pub(super) async fn events(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Problem> {
@@ -66,11 +64,15 @@ pub(super) async fn events(State(api): State<Api>, headers: HeaderMap) -> Result
 }
 
 /// A proxy holds a view of this epoch. If it is one we do not know of, our journal was lost, and no
-/// view of ours may have a lower number. Only a named proxy is believed.
+/// view of ours may have a lower number. Only a proxy of this cluster is believed.
 pub(super) fn note_epoch(api: &Api, headers: &HeaderMap, epoch: u64) -> Result<(), Problem> {
     let proxy = headers.get(PROXY_ID_HEADER).and_then(|id| id.to_str().ok());
     let Some(proxy) = proxy.and_then(|id| NodeId::new(id).ok()) else { return Ok(()) };
-    let ours = api.board.read(|verdict, _| verdict.epoch());
+    let ours = api.board.read(|verdict, _| {
+        let known = verdict.proxies().iter().any(|member| member.id == proxy);
+        known.then(|| verdict.epoch())
+    });
+    let Some(ours) = ours else { return Ok(()) };
     if epoch > ours {
         tracing::warn!(%proxy, epoch, ours, "a proxy has seen a higher epoch than this service");
         api.board.tell(Event::EpochSeen(epoch))?;
@@ -95,7 +97,7 @@ fn parse_wait(text: &str) -> Result<Duration, Problem> {
 fn starting() -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        "no view yet: the nodes are being probed for the first time",
+        "no view yet: the nodes are being probed for the first time, or too many of them do not answer",
     )
 }
 

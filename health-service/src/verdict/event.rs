@@ -68,8 +68,11 @@ pub enum Failure {
     Timeout(Duration),
     /// The connection broke.
     Closed(String),
-    /// The host cannot be reached or its name not resolved.
+    /// The host cannot be reached, or its name is said not to exist.
     Unreachable(String),
+    /// The checker itself is short of something (descriptors, memory, ports, a name server): this says
+    /// nothing about the member and counts neither for nor against it.
+    Local(String),
     /// It answered an error: `-LOADING`, `-NOAUTH`, ...
     Error(String),
     /// It answered something that is not the protocol, or not the answer to what was asked.
@@ -83,6 +86,7 @@ impl fmt::Display for Failure {
             Self::Timeout(limit) => write!(f, "no answer within {} ms", limit.as_millis()),
             Self::Closed(text) => write!(f, "connection broke: {text}"),
             Self::Unreachable(text) => write!(f, "not reachable: {text}"),
+            Self::Local(text) => write!(f, "not checked, the checker itself fails: {text}"),
             Self::Error(text) => write!(f, "answered an error: {text}"),
             Self::Garbage(text) => write!(f, "answered garbage: {text}"),
         }

@@ -50,7 +50,7 @@ impl Freeze {
             lately += usize::from(since.is_some_and(|since| since + window >= looking_back_from));
         }
         match self.since {
-            None if lately >= ENTER_AT_LEAST && lately * 100 > all * ENTER_PERCENT => {
+            None if is_panic(all, lately) => {
                 self.since = Some(now);
             }
             Some(_) if lately * 100 < all.max(1) * LEAVE_PERCENT => {
@@ -59,6 +59,11 @@ impl Freeze {
             _ => {}
         }
     }
+}
+
+/// Whether so many failing of `all` nodes in service are too many to be believed.
+pub(super) fn is_panic(all: usize, failing: usize) -> bool {
+    failing >= ENTER_AT_LEAST && failing * 100 > all * ENTER_PERCENT
 }
 
 #[cfg(test)]

@@ -17,9 +17,16 @@ use super::schedule::Schedule;
 /// Transitions kept for each member: weeks of a calm cluster, and a few hours of a flapping node.
 pub const HISTORY_LEN: usize = 32;
 
-/// A node that went out is not flushed before this long after: proxies must have the view without it
-/// by then (they do within some milliseconds), or what one of them writes after the flush stays.
+/// A node that went out is not flushed before this long after that was published: proxies must have
+/// the view without it by then (they do within some milliseconds), or what one of them writes after
+/// the flush stays.
 const LEAVE: Duration = Duration::from_millis(250);
+
+/// Pause after a first failed rejoin, doubled with each further one: a node that is just loading is
+/// ready soon, one that refuses `FLUSHALL` does so until someone changes it.
+const FIRST_REJOIN_PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause between rejoins.
+const LAST_REJOIN_PAUSE: Duration = Duration::from_secs(60);
 
 /// What is known of one member.
 #[derive(Debug, Clone)]
@@ -32,6 +39,8 @@ pub struct Member {
     pub status: Status,
     /// Since when.
     pub since: Timestamp,
+    /// When it became HEALTHY after it had failed.
+    pub recovered: Option<Timestamp>,
     /// May be sent traffic. Never for proxies.
     pub routable: bool,
     /// Taken out of service by the operator.
@@ -39,10 +48,16 @@ pub struct Member {
     /// Others may have served its slots: what it holds may be stale, so it must be emptied before it
     /// is routable.
     pub must_rejoin: bool,
-    /// When it stopped being routable.
-    pub out_since: Timestamp,
+    /// Since when proxies are told that it is not routable; none while that is not published yet.
+    pub out_since: Option<Timestamp>,
     /// The rejoin on its way, by its number.
     pub rejoining: Option<u64>,
+    /// Rejoins that failed in a row.
+    pub failed_rejoins: u32,
+    /// Not to be readied again before then.
+    pub rejoin_after: Timestamp,
+    /// Why the last rejoin failed.
+    pub rejoin_error: Option<String>,
     /// The process that is, or was last, fit to serve.
     pub run_id: Option<String>,
     /// Failed probes in a row.
@@ -55,7 +70,7 @@ pub struct Member {
     pub last_check: Option<Timestamp>,
     /// Of the last good probe.
     pub response_time: Option<Duration>,
-    /// Why the last probe failed.
+    /// Why the last probe failed, or could not be made.
     pub error: Option<String>,
     /// Who reported it last, and what; part of the cause when it is confirmed.
     pub reported: Option<String>,
@@ -73,11 +88,15 @@ impl Member {
             kind,
             status: Status::Unknown,
             since: now,
+            recovered: None,
             routable: false,
             maintenance: false,
             must_rejoin: false,
-            out_since: now,
+            out_since: Some(now),
             rejoining: None,
+            failed_rejoins: 0,
+            rejoin_after: now,
+            rejoin_error: None,
             run_id: None,
             failures: 0,
             successes: 0,
@@ -106,21 +125,53 @@ impl Member {
         policy: &Policy,
     ) -> Option<String> {
         self.last_check = Some(now);
+        let had_failed = self.failures > 0 || self.status == Status::Unhealthy;
         let change = match outcome {
             Ok(success) => self.succeed(success, policy),
+            Err(failure @ Failure::Local(_)) => {
+                self.cannot_tell(now, cause, &failure);
+                return None;
+            }
             Err(failure) => self.fail(now, cause, &failure, policy),
         };
         if let Some((status, _)) = change.as_ref().filter(|(status, _)| *status != self.status) {
+            if had_failed && *status == Status::Healthy {
+                self.recovered = Some(now);
+            }
             self.status = *status;
             self.since = now;
             // Whether the flush or the failure came last cannot be known.
-            self.rejoining = None;
+            self.forget_rejoins(now);
+            if self.status == Status::Healthy && matches!(cause, Cause::Confirm | Cause::Request) {
+                self.schedule.reopen(now);
+            }
         }
         match self.status {
             Status::Healthy => self.schedule.settle(),
             Status::Unhealthy | Status::Unknown => self.schedule.recheck(now, self.error.is_none()),
         }
+        if self.status == Status::Unhealthy {
+            self.schedule.confirmed();
+        }
         change.map(|(_, cause)| cause)
+    }
+
+    /// The checker could not look: whoever wanted to know must ask again.
+    fn cannot_tell(&mut self, now: Timestamp, cause: Cause, failure: &Failure) {
+        self.error = Some(failure.to_string());
+        match cause {
+            Cause::Confirm => self.schedule.confirm_later(now),
+            Cause::Request if self.status == Status::Healthy => {}
+            _ => self.schedule.recheck(now, false),
+        }
+    }
+
+    /// The rejoin on its way does not count, and the next one need not wait for those that failed.
+    pub fn forget_rejoins(&mut self, now: Timestamp) {
+        self.rejoining = None;
+        self.failed_rejoins = 0;
+        self.rejoin_after = now;
+        self.rejoin_error = None;
     }
 
     fn succeed(&mut self, success: Success, policy: &Policy) -> Option<(Status, String)> {
@@ -184,16 +235,22 @@ impl Member {
             .then(|| (Status::Unhealthy, format!("{} probes failed in a row: {failure}", self.failures)))
     }
 
-    /// Takes a failed rejoin: it answers, but cannot be used.
-    pub fn fail_rejoin(&mut self, now: Timestamp, reason: &str) -> String {
+    /// Takes a failed rejoin: it answers, but cannot be used, and is tried again after a pause.
+    /// Returns the cause in words for the first failure in a row.
+    pub fn fail_rejoin(&mut self, now: Timestamp, reason: &str) -> Option<String> {
+        let text = format!("rejoin failed: {reason}");
+        let doublings = self.failed_rejoins.min(16);
         self.rejoining = None;
-        self.status = Status::Unhealthy;
-        self.since = now;
-        self.successes = 0;
-        self.failures = self.failures.saturating_add(1);
-        self.error = Some(format!("rejoin failed: {reason}"));
-        self.schedule.recheck(now, false);
-        format!("rejoin failed: {reason}")
+        self.rejoin_after = now + (FIRST_REJOIN_PAUSE * (1 << doublings)).min(LAST_REJOIN_PAUSE);
+        self.failed_rejoins = self.failed_rejoins.saturating_add(1);
+        self.rejoin_error = Some(text.clone());
+        if self.failed_rejoins > 1 {
+            return None;
+        }
+        // It may be that it died meanwhile.
+        self.reported = Some(text.clone());
+        self.schedule.confirm(now);
+        Some(text)
     }
 
     /// Whether it should be routable. While the status is UNKNOWN the last word holds, and so it
@@ -215,7 +272,7 @@ impl Member {
             && self.status == Status::Healthy
             && !self.maintenance
             && self.rejoining.is_none();
-        awaits.then_some(self.out_since + LEAVE)
+        awaits.then_some(self.rejoin_after.max(self.out_since? + LEAVE))
     }
 
     /// Adds to the history.

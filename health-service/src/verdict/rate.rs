@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Timestamp;
 
-/// The seed of the product promises "50 checks / 30 s": the window is that of the promise.
+/// What is promised is "50 checks / 30 s": the window is that of the promise.
 const WINDOW: Duration = Duration::from_secs(30);
 
 /// When the probes of the last 30 seconds were started. The schedule bounds how many these are.

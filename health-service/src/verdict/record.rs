@@ -1,12 +1,12 @@
 //! What of a verdict survives a restart.
 //!
-//! Enough to publish the same view again and to know which nodes may hold stale values. A node that
+//! Enough to publish the same view again, under a new epoch, and to know which nodes may hold stale values. A node that
 //! was good is probed anew before it is called HEALTHY again, but stays routable meanwhile; one that
 //! was out stays out until it has rejoined.
 
 use std::sync::Arc;
 
-use cluster::{NodeId, Status, Topology, View, ViewNode};
+use cluster::{NodeId, Status, View, ViewNode};
 use serde::{Deserialize, Serialize};
 
 use super::freeze::Freeze;
@@ -55,10 +55,13 @@ impl Record {
     }
 
     /// Gives a new verdict its memory back. Who is not routable in the remembered view, or not in it
-    /// at all, has stand-ins and must rejoin: the next [`Verdict::settle`] sees to that.
+    /// at this address, has stand-ins and must rejoin: the next [`Verdict::settle`] sees to that.
+    ///
+    /// The view gets a new epoch: views may have been published after the last one that could be
+    /// saved, and none of their numbers may come to mean something else.
     pub(super) fn restore(self, verdict: &mut Verdict, now: Timestamp) {
-        for node in verdict.members.iter_mut().filter(|member| member.is_node()) {
-            let published = self.view.nodes.iter().find(|known| known.node_id == node.id);
+        for (node, configured) in verdict.members.iter_mut().zip(&verdict.topology.nodes) {
+            let published = self.published(configured);
             node.routable = published.is_some_and(|known| known.routable);
             node.run_id = published.and_then(|known| known.run_id.clone());
             let Some(known) = self.nodes.iter().find(|known| known.node_id == node.id) else { continue };
@@ -71,33 +74,19 @@ impl Record {
             }
         }
         verdict.freeze = Freeze::restored(self.frozen.then_some(now));
-        verdict.epoch = self.view.epoch;
-        if is_same_topology(&self.view, &verdict.topology) {
-            verdict.view = Some(Arc::new(self.view));
-        } else {
-            verdict.epoch += 1;
-            verdict.view = Some(Arc::new(verdict.build_view()));
+        verdict.epoch = verdict.epoch.max(self.view.epoch + 1);
+        let mut view = verdict.build_view();
+        for (node, configured) in view.nodes.iter_mut().zip(&verdict.topology.nodes) {
+            // UNKNOWN is who was never looked at; these were.
+            node.status = self.published(configured).map_or(node.status, |known| known.status);
         }
+        verdict.view = Some(Arc::new(view));
     }
-}
 
-fn is_same_topology(view: &View, topology: &Topology) -> bool {
-    let nodes_match = view.nodes.len() == topology.nodes.len()
-        && view.nodes.iter().zip(&topology.nodes).all(|(known, node)| is_same_node(known, node));
-    let proxies_match = view.proxies.len() == topology.proxies.len()
-        && view.proxies.iter().zip(&topology.proxies).all(|(known, proxy)| {
-            known.node_id == proxy.id
-                && known.host == proxy.address.host
-                && known.port == proxy.address.port
-                && known.zone == proxy.zone
-        });
-    nodes_match && proxies_match && view.slots == topology.slots.get() && view.points == topology.points
-}
-
-fn is_same_node(known: &ViewNode, node: &cluster::Member) -> bool {
-    known.node_id == node.id
-        && known.host == node.address.host
-        && known.port == node.address.port
-        && known.zone == node.zone
-        && known.weight == node.weight
+    /// The node as it was published, if it was there: behind another address is another process.
+    fn published(&self, node: &cluster::Member) -> Option<&ViewNode> {
+        self.view.nodes.iter().find(|known| {
+            known.node_id == node.id && known.host == node.address.host && known.port == node.address.port
+        })
+    }
 }

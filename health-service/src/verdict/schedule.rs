@@ -4,6 +4,7 @@
 //! start      once, all members evenly within 5 s (10 ms apart while that is shorter)
 //! schedule   exactly once in each interval, at the member's own phase: no bursts
 //! recheck    while not healthy: 1 s after the last outcome, 250 ms after a good one
+//! reopen     250 ms after a kept connection broke, as a recheck, whatever the status
 //! confirm    on a report: at once, but 250 ms after the last one at the earliest
 //! request    for an operator: the same
 //! ```
@@ -32,6 +33,8 @@ pub struct Schedule {
     start_at: Option<Timestamp>,
     scheduled_at: Timestamp,
     recheck_at: Option<Timestamp>,
+    /// When a broken kept connection is to be opened anew: it is the witness of a restart.
+    reopen_at: Option<Timestamp>,
     /// Probes of the three causes above on their way.
     on_the_way: u32,
     confirm: Paced,
@@ -46,6 +49,7 @@ impl Schedule {
             start_at: Some(now + spread.mul_f64(place as f64 / all.max(1) as f64)),
             scheduled_at: now + interval.mul_f64(phase),
             recheck_at: None,
+            reopen_at: None,
             on_the_way: 0,
             confirm: Paced::default(),
             request: Paced::default(),
@@ -54,7 +58,7 @@ impl Schedule {
 
     /// The next time something is due.
     pub fn next(&self) -> Timestamp {
-        let times = [self.start_at, self.recheck_at, self.confirm.at, self.request.at];
+        let times = [self.start_at, self.recheck_at, self.reopen_at, self.confirm.at, self.request.at];
         times.into_iter().flatten().fold(self.scheduled_at, Timestamp::min)
     }
 
@@ -71,7 +75,9 @@ impl Schedule {
                 self.scheduled_at += interval;
             }
         }
-        if take_past(&mut self.recheck_at, now) && self.on_the_way == 0 && due.len() == from {
+        let recheck = take_past(&mut self.recheck_at, now);
+        let reopen = take_past(&mut self.reopen_at, now);
+        if (recheck || reopen) && self.on_the_way == 0 && due.len() == from {
             due.push(Cause::Recheck);
         }
         self.on_the_way += (due.len() - from) as u32;
@@ -84,19 +90,38 @@ impl Schedule {
     }
 
     /// A probe ended.
-    pub fn ended(&mut self, cause: Cause) {
+    pub fn ended(&mut self, now: Timestamp, cause: Cause) {
         match cause {
-            Cause::Confirm => self.confirm.on_the_way = false,
-            Cause::Request => self.request.on_the_way = false,
+            Cause::Confirm => self.confirm.ended(now),
+            Cause::Request => self.request.ended(now),
             Cause::Start | Cause::Schedule | Cause::Recheck => {
                 self.on_the_way = self.on_the_way.saturating_sub(1);
             }
         }
     }
 
-    /// Asks for a confirming probe.
+    /// Asks for a confirming probe. One that is on its way may have looked before what was reported
+    /// happened, so another follows it.
     pub fn confirm(&mut self, now: Timestamp) {
+        self.confirm.again |= self.confirm.on_the_way;
         self.confirm.want(now);
+    }
+
+    /// A confirming probe could not be made: it is wanted again, when the shortage may be over.
+    pub fn confirm_later(&mut self, now: Timestamp) {
+        self.confirm.at = Some(now + RECHECK);
+    }
+
+    /// The member is known to be down: there is nothing left to confirm.
+    pub fn confirmed(&mut self) {
+        self.confirm.at = None;
+        self.confirm.again = false;
+    }
+
+    /// The kept connection broke: it is opened anew by a steady probe, so that the next restart is
+    /// noticed as well.
+    pub fn reopen(&mut self, now: Timestamp) {
+        self.reopen_at.get_or_insert(now + CONFIRM);
     }
 
     /// Asks for a probe for an operator.
@@ -109,7 +134,7 @@ impl Schedule {
         self.recheck_at = Some(now + if last_was_good { CONFIRM } else { RECHECK });
     }
 
-    /// The member is healthy: nothing but the schedule is wanted.
+    /// The member is healthy: nothing but the schedule, and a kept connection, is wanted.
     pub fn settle(&mut self) {
         self.recheck_at = None;
     }
@@ -121,9 +146,18 @@ struct Paced {
     at: Option<Timestamp>,
     last: Option<Timestamp>,
     on_the_way: bool,
+    /// One more is wanted when the one on its way has ended.
+    again: bool,
 }
 
 impl Paced {
+    fn ended(&mut self, now: Timestamp) {
+        self.on_the_way = false;
+        if std::mem::take(&mut self.again) {
+            self.want(now);
+        }
+    }
+
     /// While one is on its way, its outcome is the answer to this wish as well.
     fn want(&mut self, now: Timestamp) {
         if !self.on_the_way {

@@ -5,10 +5,15 @@
 //! one for each kind of event, where a node can become routable.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use cluster::{View, ViewNode, ViewProxy};
+use cluster::{Status, View, ViewNode, ViewProxy};
 
-use super::{Action, MemberIndex, Timestamp, Touched, Verdict};
+use super::{Action, MemberIndex, Timestamp, Touched, Verdict, freeze};
+
+/// Nodes that return together are all seen again within this: each is looked at once a second, and
+/// again 250 ms after a good answer.
+const RETURN: Duration = Duration::from_secs(2);
 
 impl Verdict {
     /// Draws the consequences: freeze, routability, rejoins, a new view, and what is to be noted and
@@ -21,12 +26,11 @@ impl Verdict {
         actions: &mut Vec<Action>,
     ) {
         let turned = self.update_freeze(now);
-        let is_first = self.view.is_none() && self.nodes().iter().all(|node| node.last_check.is_some());
+        let is_first = self.view.is_none() && self.can_begin(now);
         let has_view = is_first || self.view.is_some();
         let mut changed = Vec::new();
         for index in (0..self.topology.nodes.len()).map(MemberIndex) {
-            if self.settle_routability(now, index, has_view)
-                && touched.as_ref().is_none_or(|t| t.member != index)
+            if self.settle_routability(index, has_view) && touched.as_ref().is_none_or(|t| t.member != index)
             {
                 // Nothing but the end of a freeze changes a node that no event is about.
                 let cause = "the view is no longer frozen".to_owned();
@@ -49,15 +53,29 @@ impl Verdict {
         }
     }
 
+    /// Whether a first view may be published. A service without memory does not know which view the
+    /// proxies hold, and what it finds broken may be its own trouble: so every node was looked at,
+    /// some node can serve, no more fail than would freeze a view, and those that return together are
+    /// waited for: who is left out of a first view is flushed.
+    fn can_begin(&self, now: Timestamp) -> bool {
+        let nodes = || self.nodes().iter().filter(|node| !node.maintenance);
+        let healthy = nodes().filter(|node| node.status == Status::Healthy).count();
+        let all = nodes().count();
+        self.nodes().iter().all(|node| node.last_check.is_some())
+            && nodes().any(|node| node.deserves_traffic(false))
+            && !freeze::is_panic(all, all - healthy)
+            && (healthy == all || nodes().all(|node| node.recovered.is_none_or(|at| at + RETURN <= now)))
+    }
+
     /// Brings routability in line with the rules; returns whether it changed.
-    fn settle_routability(&mut self, now: Timestamp, index: MemberIndex, has_view: bool) -> bool {
+    fn settle_routability(&mut self, index: MemberIndex, has_view: bool) -> bool {
         let frozen = self.freeze.is_active();
         let member = &mut self.members[index.0];
         let deserves = member.deserves_traffic(frozen);
         // Who is out while there is a view has stand-ins.
         member.must_rejoin |= has_view && !deserves;
         if member.routable && !deserves {
-            member.out_since = now;
+            member.out_since = None;
         }
         std::mem::replace(&mut member.routable, deserves) != deserves
     }

@@ -1,6 +1,6 @@
 //! Random histories of a whole cluster in simulated time, against the promises of the verdict.
 //!
-//! Each seed makes nodes crash, hang, speak garbage, restart empty or with an old file; proxies
+//! Each history makes nodes crash, hang, speak garbage, restart empty or with an old file; proxies
 //! report rightly and wrongly; operators drain and put back; and the service itself restarts from
 //! its record. After every step the promises are checked. In the end everything is healed, and all
 //! nodes must be in service again.
@@ -221,8 +221,13 @@ impl World {
         let Some(record) = Record::of(&self.verdict) else { return };
         self.verdict =
             Verdict::new(Topology::local(self.nodes.len()).unwrap(), POLICY, self.now, Some(record));
+        self.verdict.published(self.now);
         let view = self.verdict.view().cloned();
-        assert_eq!(view, self.view, "the view survives a restart");
+        let nodes = |view: &Option<Arc<View>>| view.as_ref().map(|view| view.nodes.clone());
+        assert_eq!(nodes(&view), nodes(&self.view), "the view survives a restart");
+        let epoch = |view: &Option<Arc<View>>| view.as_ref().map(|view| view.epoch);
+        assert!(epoch(&view) > epoch(&self.view), "no epoch comes to mean something else");
+        self.view = view;
         self.pending.clear();
         self.last_confirm.clear();
         self.scheduled.clear();
@@ -277,7 +282,8 @@ impl World {
                     assert!(told.ends_with(&[true, true]), "{transition:?} after {told:?}");
                 }
             }
-            Action::Save | Action::Publish => {}
+            Action::Publish => self.verdict.published(self.now),
+            Action::Save => {}
         }
     }
 

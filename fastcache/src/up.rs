@@ -89,6 +89,10 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     write_configuration(&layout, base_dir.path())?;
     let terminal = Terminal::start(plan.len())?;
     terminal.say(&format!("logs, state and configuration are in {}", base_dir.path().display()));
+    if layout.stats.is_some() && max_connections() < MOST_CONNECTIONS {
+        let clients = max_connections();
+        terminal.say(&format!("the entry takes {clients} clients at a time: raise `ulimit -n` for more"));
+    }
     let mut cluster = Cluster::new(terminal.clone(), layout, base_dir.path().to_owned());
     let result = cluster.run(&plan, settings.duration("start-timeout"), shutdown).await;
     cluster.stop().await;
@@ -159,12 +163,14 @@ fn raise_file_limit() {
     daemon::open_files::raise_limit(ENOUGH);
 }
 
+/// Clients that HAProxy takes at a time where the limit of open files allows it: what one proxy takes.
+const MOST_CONNECTIONS: u64 = 10_000;
+
 /// HAProxy refuses to start when its connections, two descriptors each, do not fit the limit.
 fn max_connections() -> u64 {
     /// Listeners, checks and logs need some as well.
     const RESERVED: u64 = 100;
-    const ENOUGH: u64 = 10_000;
-    (daemon::open_files::limit().saturating_sub(RESERVED) / 2).clamp(1, ENOUGH)
+    (daemon::open_files::limit().saturating_sub(RESERVED) / 2).clamp(1, MOST_CONNECTIONS)
 }
 
 fn first_ports(settings: &Settings) -> FirstPorts {

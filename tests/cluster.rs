@@ -195,7 +195,7 @@ fn node_command(_: &Setup, id: &str, port: &str) -> Command {
     fastcache(&["cache-node", "--port", port, "--node-id", id])
 }
 
-/// Thresholds as everywhere (3 failures, 2 successes), in less time than the 30 s of the seed.
+/// Thresholds as everywhere (3 failures, 2 successes), in less time than the usual 30 s.
 fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
     let mut command =
         fastcache(&["health-service", "--port", port, "--cluster", "cluster.toml", "--state-dir", "."]);

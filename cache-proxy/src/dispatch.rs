@@ -27,7 +27,7 @@ use crate::link::{Link, LinkId};
 use crate::local;
 use crate::outbox::{Outbox, RareWork};
 use crate::pipeline::Waiter;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Plan, Refusal};
 use crate::replies::SpareBuffers;
 use crate::stats::Stats;
 use crate::target::{ClientId, Target};
@@ -164,12 +164,18 @@ impl Dispatcher {
         if !authenticated && !is_open_to_all(command) {
             return self.fail(target, "NOAUTH Authentication required.");
         }
-        if command.name == "multi"
+        self.carry_out(command, Job { request, target, protocol, since, tried: false });
+    }
+
+    /// Answers with the reason why a request is not served. After a refused MULTI nothing of its transaction is.
+    #[cold]
+    fn refuse(&mut self, command: &Command, target: Target, refusal: &Refusal) {
+        if let (Refusal::Transaction(_), "multi", Target::Client(id, _)) = (refusal, command.name, target)
             && let Some(client) = self.client(id)
         {
             client.in_refused_transaction = true;
         }
-        self.carry_out(command, Job { request, target, protocol, since, tried: false });
+        self.fail(target, &refusal.to_string());
     }
 
     /// Answers what follows a refused MULTI. A client library that pipelines a whole transaction has sent all
@@ -235,7 +241,7 @@ impl Dispatcher {
             Plan::Split(split) => self.split(split, &job),
             Plan::Every(fan_out) => self.send_to_every(fan_out, &job),
             Plan::Scan => self.scan(&job),
-            Plan::Refuse(refusal) => self.fail(job.target, &refusal.to_string()),
+            Plan::Refuse(refusal) => self.refuse(command, job.target, &refusal),
         }
     }
 

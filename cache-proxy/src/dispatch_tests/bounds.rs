@@ -125,6 +125,9 @@ fn nothing_of_a_refused_transaction_is_executed() {
     let read = bench.read(client);
     let replies: Vec<_> = read.split("\r\n").map(|reply| reply.split(' ').next().unwrap()).collect();
     assert_eq!(replies, ["-ERR", "-ERR", "-ERR", "-ERR", "-EXECABORT", "$-1", ""], "{read}");
+    bench.send(client, "MULTI now");
+    bench.send(client, "PING");
+    assert!(bench.read(client).ends_with("+PONG\r\n"), "a MULTI of the wrong form begins nothing");
     for (line, reply) in [("DISCARD", "+OK\r\n"), ("RESET", "+RESET\r\n")] {
         bench.send(client, "MULTI");
         bench.read(client);

@@ -128,6 +128,11 @@ impl Client {
         self.replies.owed()
     }
 
+    /// Requests so far, the one being answered included.
+    pub(crate) fn asked(&self) -> u64 {
+        self.replies.asked()
+    }
+
     /// Bytes to write to the socket.
     #[inline]
     pub(crate) fn unwritten(&self) -> &[u8] {

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::NodeId;
+use cluster::{ApiToken, NodeId};
 use daemon::{Kind, Program, Setting, Settings};
+
+/// The lame-duck time of a proxy whose `/readyz` can be asked: twice what HAProxy with `inter 1s` needs.
+const LAME_DUCK: Duration = Duration::from_secs(2);
 
 /// What can be set about a proxy.
 pub static PROGRAM: Program = Program {
@@ -53,6 +56,13 @@ pub static PROGRAM: Program = Program {
             Some("http://127.0.0.1:8080"),
             Kind::Url,
             "The health service to follow",
+        ),
+        Setting::new(
+            "api-token",
+            Some("HEALTH_API_TOKEN"),
+            None,
+            Kind::Secret,
+            "The health service's API token, if it has one: without it reports are refused",
         ),
         Setting::new(
             "cluster",
@@ -125,11 +135,19 @@ pub static PROGRAM: Program = Program {
             "How long connecting to a node may take",
         ),
         Setting::new(
+            "lame-duck",
+            Some("LAME_DUCK"),
+            None,
+            Kind::Duration,
+            "How long to serve on at shutdown with /readyz saying no, so that load balancers see it before any \
+             client; when unset, 2s with an admin port and 0s without",
+        ),
+        Setting::new(
             "drain-timeout",
             Some("DRAIN_TIMEOUT"),
             Some("5s"),
             Kind::Duration,
-            "How long requests in flight may take to finish at shutdown",
+            "How long requests in flight may take to finish at shutdown, after the lame-duck time",
         ),
     ],
 };
@@ -149,6 +167,8 @@ pub struct Config {
     pub proxy_id: NodeId,
     /// Base URL of the health service.
     pub health_service: String,
+    /// The health service's API token.
+    pub api_token: Option<ApiToken>,
     /// A topology to start with.
     pub cluster_file: Option<PathBuf>,
     /// Where the last view is kept.
@@ -169,7 +189,9 @@ pub struct Config {
     pub suspect_after: Duration,
     /// Longest time to connect to a node.
     pub connect_timeout: Duration,
-    /// Longest wait for requests in flight at shutdown.
+    /// How long to serve on at shutdown before any client is closed.
+    pub lame_duck: Duration,
+    /// Longest wait for requests in flight at shutdown, after the lame-duck time.
     pub drain_timeout: Duration,
 }
 
@@ -185,14 +207,21 @@ impl Config {
         // The kinds in `PROGRAM` bound both numbers far below `usize`.
         let count = |name| usize::try_from(settings.count(name)).unwrap_or(usize::MAX);
         let workers = count("workers");
+        let admin_port = settings.optional_port("admin-port");
+        let unset = if admin_port.is_some() { LAME_DUCK } else { Duration::ZERO };
         let secret = |name| settings.optional_text(name).filter(|text| !text.is_empty()).map(str::to_owned);
         Ok(Self {
             host: settings.text("host").to_owned(),
             port: settings.port("port"),
             entry_port: settings.optional_port("entry-port"),
-            admin_port: settings.optional_port("admin-port"),
+            admin_port,
             proxy_id: NodeId::new(settings.text("proxy-id")).context("--proxy-id")?,
             health_service: settings.text("health-service").to_owned(),
+            api_token: settings
+                .optional_text("api-token")
+                .map(ApiToken::new)
+                .transpose()
+                .context("--api-token")?,
             cluster_file: settings.optional_path("cluster").map(Into::into),
             state_dir: settings.optional_path("state-dir").map(Into::into),
             workers,
@@ -203,6 +232,7 @@ impl Config {
             node_timeout: settings.duration("node-timeout"),
             suspect_after: settings.duration("suspect-after"),
             connect_timeout: settings.duration("connect-timeout"),
+            lame_duck: settings.optional_duration("lame-duck").unwrap_or(unset),
             drain_timeout: settings.duration("drain-timeout"),
         })
     }

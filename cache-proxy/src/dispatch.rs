@@ -58,6 +58,8 @@ pub(crate) struct Dispatcher {
     /// The time of the event being handled; set by the tasks.
     pub(crate) now: Instant,
     pub(crate) started: Instant,
+    /// Since when the proxy says that it will end.
+    pub(crate) draining_since: Option<Instant>,
     pub(crate) routing: Option<Arc<Routing>>,
     pub(crate) links: Slab<Link>,
     /// The link to each node of `routing`, by protocol version.
@@ -92,6 +94,7 @@ impl Dispatcher {
             config,
             now,
             started: now,
+            draining_since: None,
             routing: None,
             links: Slab::new(),
             link_of: Vec::new(),

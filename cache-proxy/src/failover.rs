@@ -16,7 +16,7 @@ use crate::hold::{Held, Sent};
 use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
 use crate::pipeline::Waiter;
-use crate::target::{Target, id_of};
+use crate::target::Target;
 
 /// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
 /// keeps it informed.
@@ -223,17 +223,6 @@ impl Dispatcher {
             && let Some(absent) = self.gathers.get(gather as usize).map(|gather| gather.absent())
         {
             self.deliver(target, absent);
-        }
-    }
-
-    /// Ends every client once it has what it is owed.
-    pub(crate) fn drain(&mut self) {
-        let ids: Vec<_> = self.clients.iter().map(id_of).collect();
-        for id in ids {
-            if let Some(client) = self.client(id) {
-                client.closing = true;
-            }
-            self.list(id);
         }
     }
 

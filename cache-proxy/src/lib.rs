@@ -23,6 +23,7 @@ mod dispatch;
 mod dispatch_simulation;
 #[cfg(test)]
 mod dispatch_tests;
+mod drain;
 mod failover;
 mod failure;
 mod fan_out;
@@ -41,6 +42,7 @@ mod node_link;
 mod outbox;
 mod pipeline;
 mod plan;
+mod pulse;
 mod read;
 mod replies;
 mod reporter;

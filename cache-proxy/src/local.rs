@@ -16,6 +16,9 @@ use crate::{info, local_client};
 /// it.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";
 
+/// `LOADING` is what clients already know as: not here, not now.
+const DRAINING: &str = "LOADING the proxy is draining, connect again";
+
 /// Answers one request of a client that is planned as local. Appends exactly one reply to `out`.
 pub(crate) fn answer(
     worker: &mut Dispatcher,
@@ -30,7 +33,7 @@ pub(crate) fn answer(
     let Some(client) = worker.client(id) else { return };
     let mut to = Encoder::new(out, client.protocol);
     match command.name {
-        "ping" => ping(worker, request, &mut to),
+        "ping" => ping(worker, id, request, &mut to),
         "echo" => to.bulk(request.arg(1)),
         "quit" => {
             client.closing = true;
@@ -60,12 +63,18 @@ pub(crate) fn answer(
 }
 
 /// `PING` is what a load balancer asks, so it says whether requests can be served: not before the first
-/// view.
-fn ping(worker: &Dispatcher, request: &Request<'_>, to: &mut Encoder<'_>) {
+/// view. While the proxy drains, a new connection that begins with a bare PING is taken for a balancer's
+/// check, and told; a client that does the same connects again, and not here.
+fn ping(worker: &mut Dispatcher, id: ClientId, request: &Request<'_>, to: &mut Encoder<'_>) {
+    let draining = worker.draining_since;
+    let is_new = worker.client(id).is_some_and(|client| {
+        client.asked() == 1 && draining.is_some_and(|draining| client.since >= draining)
+    });
     match request.get(1) {
         _ if request.len() > 2 => to.error("ERR wrong number of arguments for 'ping' command"),
         _ if worker.routing.is_none() => to.error(NO_VIEW),
         Some(text) => to.bulk(text),
+        None if is_new => to.error(DRAINING),
         None => to.simple("PONG"),
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use daemon::admin::Readiness;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
@@ -12,19 +13,22 @@ use prometheus_client::registry::Registry;
 use crate::stats::{Published, Stats};
 
 /// The registry of `/metrics`.
-pub(crate) fn registry(workers: Vec<Arc<Published>>) -> Registry {
+pub(crate) fn registry(workers: Vec<Arc<Published>>, readiness: Readiness) -> Registry {
     let mut registry = Registry::with_prefix("cache_proxy");
     daemon::process_metrics::register(&mut registry);
-    registry.register_collector(Box::new(WorkerCounts(workers)));
+    registry.register_collector(Box::new(Counts { workers, readiness }));
     registry
 }
 
 #[derive(Debug)]
-struct WorkerCounts(Vec<Arc<Published>>);
+struct Counts {
+    workers: Vec<Arc<Published>>,
+    readiness: Readiness,
+}
 
-impl Collector for WorkerCounts {
+impl Collector for Counts {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let stats: Vec<Stats> = self.0.iter().map(|worker| worker.get()).collect();
+        let stats: Vec<Stats> = self.workers.iter().map(|worker| worker.get()).collect();
         let sum = stats.iter().fold(Stats::default(), |sum, stats| sum + *stats);
         for (name, help, value) in counters(&sum) {
             write(&mut to, name, help, &ConstCounter::new(value))?;
@@ -36,6 +40,8 @@ impl Collector for WorkerCounts {
             "Epoch of the view routed by, the lowest of all workers",
             &gauge(epoch),
         )?;
+        let draining = u64::from(self.readiness.is_draining());
+        write(&mut to, "draining", "1 from the signal to end until the end", &gauge(draining))?;
         for (name, help, value) in gauges(&sum) {
             write(&mut to, name, help, &gauge(value))?;
         }

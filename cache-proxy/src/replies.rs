@@ -39,6 +39,11 @@ impl Replies {
         self.first + self.line.len() as Place - 1
     }
 
+    /// Number of requests so far.
+    pub(crate) fn asked(&self) -> u64 {
+        self.first + self.line.len() as Place
+    }
+
     /// Number of replies still owed, early ones included.
     #[inline]
     pub(crate) fn owed(&self) -> usize {

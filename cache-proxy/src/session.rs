@@ -6,14 +6,17 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use resp::{Limits, RequestScanner};
+use socket2::SockRef;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
+use crate::drain::QUIET;
 use crate::read::poll_read;
 use crate::signal::Signal;
 use crate::target::ClientId;
@@ -44,6 +47,8 @@ pub(crate) struct ClientSocket {
     pub(crate) broken: Cell<bool>,
     /// The session does not read: back-pressure.
     pub(crate) paused: Cell<bool>,
+    /// The client has just got all it was owed, and the proxy is leaving.
+    pub(crate) parting: Cell<bool>,
 }
 
 impl ClientSocket {
@@ -54,6 +59,7 @@ impl ClientSocket {
             blocked: Cell::new(false),
             broken: Cell::new(false),
             paused: Cell::new(false),
+            parting: Cell::new(false),
         }
     }
 }
@@ -86,6 +92,8 @@ enum Event {
     Attention,
     /// The connection is broken.
     Broken,
+    /// The proxy is leaving, and now is a moment to close if nothing is open.
+    Parting,
 }
 
 impl Session {
@@ -127,7 +135,8 @@ impl Session {
                     self.socket.blocked.set(false);
                     self.worker.write_to_client(&mut self.worker.dispatcher.borrow_mut(), self.id);
                 }
-                Event::Attention => {}
+                Event::Parting if self.is_at_rest() => break,
+                Event::Attention | Event::Parting => {}
             }
             if self.is_over() {
                 break;
@@ -139,9 +148,13 @@ impl Session {
     /// Waits for the next event; but not for ever on a client that is only to take its last replies.
     async fn next(&mut self, reading: bool) -> Event {
         let closing = self.worker.dispatcher.borrow_mut().client(self.id).is_none_or(|client| client.closing);
+        let leaving = self.worker.leaving.get();
         let event = poll_fn(|context| self.poll(context, reading));
         if closing {
             return timeout(LAST_REPLIES, event).await.unwrap_or(Event::Broken);
+        }
+        if leaving {
+            return timeout(QUIET, event).await.unwrap_or(Event::Parting);
         }
         event.await
     }
@@ -157,7 +170,24 @@ impl Session {
             return Poll::Pending;
         }
         let mut scratch = self.worker.scratch.borrow_mut();
-        poll_read(&mut self.reader, context, &mut scratch).map(|read| read.map_or(Event::Broken, Event::Read))
+        match poll_read(&mut self.reader, context, &mut scratch) {
+            Poll::Ready(read) => Poll::Ready(read.map_or(Event::Broken, Event::Read)),
+            Poll::Pending if self.socket.parting.get() && self.is_at_rest() => Poll::Ready(Event::Parting),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Whether nothing of the client is unread or unanswered, as far as this end of the connection knows.
+    fn is_at_rest(&self) -> bool {
+        let settled =
+            self.worker.dispatcher.borrow_mut().client(self.id).is_none_or(|client| client.is_settled());
+        settled && self.pending.is_empty() && !self.has_unread()
+    }
+
+    /// Asks the kernel: the runtime hears of new bytes only with its next turn.
+    fn has_unread(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        SockRef::from(self.reader.as_ref()).peek(&mut byte).is_ok_and(|len| len > 0)
     }
 
     /// Whether the client is to be closed and has got everything it was owed.

@@ -24,11 +24,13 @@ use tokio::time::sleep;
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
+use crate::drain::{Phase, reached};
 use crate::failure::is_out_of_files;
 use crate::keepalive;
 use crate::link::LinkId;
 use crate::node_link::{self, LinkSocket};
 use crate::outbox::{RareWork, Suspicion};
+use crate::pulse::Heart;
 use crate::session::{ClientSocket, Session};
 use crate::signal::Signal;
 use crate::stats::Published;
@@ -56,7 +58,8 @@ pub(crate) struct Wiring {
     pub(crate) config: Arc<Config>,
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) routing: watch::Receiver<Option<Arc<Routing>>>,
-    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) phases: watch::Receiver<Phase>,
+    pub(crate) heart: Heart,
     pub(crate) suspicions: mpsc::Sender<Suspicion>,
     pub(crate) published: Arc<Published>,
     /// Clients of all workers together.
@@ -82,6 +85,8 @@ pub(crate) struct Worker {
     /// Something waits, so that deadlines matter.
     clock: Signal,
     clock_runs: Cell<bool>,
+    /// Clients are closed as soon as nothing of them is open.
+    pub(crate) leaving: Cell<bool>,
     suspicions: mpsc::Sender<Suspicion>,
     published: Arc<Published>,
 }
@@ -99,7 +104,7 @@ pub(crate) fn run(wiring: Wiring) -> std::io::Result<()> {
 }
 
 async fn serve(wiring: Wiring) -> std::io::Result<()> {
-    let Wiring { config, listeners, routing, mut draining, suspicions, published, clients } = wiring;
+    let Wiring { config, listeners, routing, phases, heart, suspicions, published, clients } = wiring;
     let worker = Rc::new(Worker {
         dispatcher: RefCell::new(Dispatcher::new(Arc::clone(&config), Instant::now(), clients)),
         config,
@@ -112,27 +117,33 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         lingered: Cell::new(0),
         clock: Signal::default(),
         clock_runs: Cell::new(false),
+        leaving: Cell::new(false),
         suspicions,
         published,
     });
     let mut accepting = Vec::new();
     for listener in listeners {
         let listener = TcpListener::from_std(listener)?;
-        accepting.push(spawn_local(accept(Rc::clone(&worker), listener)));
+        accepting.push(spawn_local(accept(Rc::clone(&worker), listener, phases.clone())));
     }
     spawn_local(write_to_links(Rc::clone(&worker)));
     spawn_local(write_lingering(Rc::clone(&worker)));
     spawn_local(watch_deadlines(Rc::clone(&worker)));
     spawn_local(follow_routing(Rc::clone(&worker), routing));
-    // An error means that the control thread is gone, which ends the worker as well.
-    let _ = draining.wait_for(|draining| *draining).await;
-    worker.drain(&accepting).await;
+    spawn_local(heart.beat());
+    worker.drain(phases, accepting).await;
     Ok(())
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+async fn accept(worker: Rc<Worker>, listener: TcpListener, mut phases: watch::Receiver<Phase>) {
     loop {
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            // Whoever is at the door is let in before it is closed.
+            biased;
+            accepted = listener.accept() => accepted,
+            () = reached(Phase::Leaving, &mut phases) => return,
+        };
+        match accepted {
             Ok((stream, peer)) => worker.admit(stream, peer),
             Err(error) if is_out_of_files(&error) => {
                 tracing::warn!(%error, "cannot accept a client");
@@ -159,8 +170,20 @@ async fn follow_routing(worker: Rc<Worker>, mut routing: watch::Receiver<Option<
 /// Runs behind the tasks that were ready in the same turn, so it sees all that they have gathered.
 async fn write_to_links(worker: Rc<Worker>) {
     let mut listed = Vec::new();
+    let var = |n| std::env::var(n).ok().and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
+    let (min, max) = (var("FC_MIN"), var("FC_MAX"));
+    let mut last = 0;
     loop {
         worker.turn.raised().await;
+        let mut count = worker.dispatcher.borrow().stats.requests - last;
+        for _ in 0..max {
+            if count < min { break; }
+            tokio::task::yield_now().await;
+            let now = worker.dispatcher.borrow().stats.requests - last;
+            if now == count { break; }
+            count = now;
+        }
+        last += count;
         std::mem::swap(&mut listed, &mut worker.dispatcher.borrow_mut().outbox.links);
         for id in listed.drain(..) {
             worker.write_to_link(id);
@@ -280,6 +303,7 @@ impl Worker {
         let Some(Some(socket)) = sockets.get(id.index as usize) else { return };
         let Some(client) = dispatcher.client(id) else { return };
         client.lingers_since = None;
+        let had_some = !client.unwritten().is_empty();
         while !client.unwritten().is_empty() {
             match socket.writer.try_write(client.unwritten()) {
                 Ok(written) => client.mark_written(written),
@@ -293,7 +317,11 @@ impl Worker {
                 }
             }
         }
-        if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing {
+        let leaving = self.leaving.get();
+        if leaving && had_some && client.is_settled() {
+            socket.parting.set(true);
+        }
+        if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing || leaving {
             socket.attention.raise();
         }
     }
@@ -362,18 +390,10 @@ impl Worker {
         self.published.set(&dispatcher.stats);
     }
 
-    /// Stops taking clients and requests, and waits for what is in flight, but not for ever.
-    async fn drain(self: &Rc<Self>, accepting: &[JoinHandle<()>]) {
-        accepting.iter().for_each(JoinHandle::abort);
-        self.event(Dispatcher::drain);
-        let drained = async {
-            while !self.dispatcher.borrow().clients.is_empty() {
-                sleep(LINGER).await;
-            }
-        };
-        if tokio::time::timeout(self.config.drain_timeout, drained).await.is_err() {
-            let clients = self.dispatcher.borrow().clients.len();
-            tracing::warn!(clients, "closing clients whose requests did not finish in time");
+    /// Has every session look at its client.
+    pub(crate) fn rouse_clients(&self) {
+        for socket in self.sockets.borrow().iter().flatten() {
+            socket.attention.raise();
         }
     }
 }

@@ -11,10 +11,14 @@
 //! POST /health/nodes/{id}/maintenance    {"mode": "drain"} or {"mode": "ready"}
 //! ```
 //!
+//! With an API token in force, whatever is no `GET` needs `Authorization: Bearer TOKEN`, and an epoch that a
+//! `GET` names is believed only with it.
+//!
 //! Every error is JSON: `{"status": 404, "error": "..."}`. A request body must be declared as
 //! `application/json`, so that no web page a browser shows can send one unasked.
 
 mod problem;
+mod token;
 mod views;
 
 use axum::Router;
@@ -22,9 +26,10 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Json};
 use axum::routing::{get, post};
-use cluster::{MAX_REPORTS, MaintenanceMode, NodeHealth, NodeType, Reports, Status, Summary};
+use cluster::{ApiToken, MAX_REPORTS, MaintenanceMode, NodeHealth, NodeType, Reports, Status, Summary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +59,8 @@ pub struct Api {
     pub reader: Reader,
     /// Counts reports.
     pub metrics: Metrics,
+    /// What a request that changes something must carry, if anything.
+    pub token: Option<ApiToken>,
 }
 
 /// The routes of the interface and of the page.
@@ -80,6 +87,7 @@ pub fn router(api: Api) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is not asked for with this method")
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
+        .layer(from_fn_with_state(api.clone(), token::required))
         .with_state(api)
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster::Topology;
+use cluster::{ApiToken, Topology};
 use daemon::{Kind, Program, Setting, Settings};
 
 use crate::verdict::Policy;
@@ -15,7 +15,7 @@ pub static PROGRAM: Program = Program {
     settings: &SETTINGS,
 };
 
-static SETTINGS: [Setting; 11] = [
+static SETTINGS: [Setting; 12] = [
     Setting {
         name: "host",
         env: Some("HEALTH_HOST"),
@@ -93,6 +93,13 @@ static SETTINGS: [Setting; 11] = [
         kind: Kind::Path,
         help: "Directory for what must survive a restart: the view and its epoch; without it, memory only",
     },
+    Setting {
+        name: "api-token",
+        env: Some("HEALTH_API_TOKEN"),
+        default: None,
+        kind: Kind::Secret,
+        help: "What a request that changes something must carry as `Authorization: Bearer SECRET`; none when unset",
+    },
 ];
 
 /// Number of nodes when nothing says which there are: the standard cluster.
@@ -116,6 +123,8 @@ pub struct Config {
     pub policy: Policy,
     /// Where the journal is kept, if anywhere.
     pub state_dir: Option<PathBuf>,
+    /// What requests that change something must carry, if anything.
+    pub api_token: Option<ApiToken>,
 }
 
 /// Settings that are fine one by one, but not together.
@@ -157,6 +166,9 @@ impl Config {
             let (said, known) = (said.unwrap_or_default(), topology.nodes.len());
             mistakes.push(format!("node-count is {said}, but {known} nodes are configured"));
         }
+        let api_token = settings.optional_text("api-token").map(ApiToken::new).transpose();
+        mistakes.extend(api_token.as_ref().err().map(|error| format!("api-token: {error}")));
+        let api_token = api_token.ok().flatten();
         if !mistakes.is_empty() {
             return Err(ConfigError::Mistakes(mistakes));
         }
@@ -166,6 +178,7 @@ impl Config {
             topology,
             policy,
             state_dir: settings.optional_path("state-dir").map(Path::to_path_buf),
+            api_token,
         })
     }
 }

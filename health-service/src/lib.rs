@@ -23,6 +23,7 @@ pub mod clock;
 mod config;
 pub mod journal;
 mod listener;
+mod member_gauges;
 pub mod metrics;
 pub mod monitor;
 pub mod probe;

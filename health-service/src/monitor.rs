@@ -129,9 +129,15 @@ impl Monitor {
     fn take(&mut self, event: Event, batch: &mut Batch) {
         match &event {
             Event::Probed(id, outcome) => {
-                if let Err(failure) = outcome {
-                    self.metrics.count_failure(failure);
-                    self.note_shortage(failure);
+                match outcome {
+                    Ok(success) => {
+                        let kind = self.board.read(|verdict, _| verdict.kind_of(*id));
+                        kind.inspect(|kind| self.metrics.observe_probe(*kind, success.response_time));
+                    }
+                    Err(failure) => {
+                        self.metrics.count_failure(failure);
+                        self.note_shortage(failure);
+                    }
                 }
                 if let Some(waiting) =
                     self.requested.remove(id).and_then(|member| self.waiting.remove(&member))
@@ -199,8 +205,12 @@ impl Monitor {
     }
 
     fn note(&self, transition: &Transition) -> Entry {
-        let id = self.board.read(|verdict, _| verdict.members()[transition.member.0].id.clone());
+        let (id, kind) = self.board.read(|verdict, _| {
+            let member = &verdict.members()[transition.member.0];
+            (member.id.clone(), member.kind)
+        });
         let Transition { from, to, routable, epoch, cause, .. } = transition;
+        self.metrics.count_transition(kind, *from, *to);
         if *to == cluster::Status::Unhealthy {
             tracing::warn!(member = %id, %from, %to, routable, epoch, cause, "transition");
         } else {

@@ -71,7 +71,8 @@ async fn serve(
     let metrics = Metrics::default();
     let readiness = Readiness::new();
     let registry = metrics.registry(board.clone(), reader.clone());
-    let api = Api { board: board.clone(), reader: reader.clone(), metrics: metrics.clone() };
+    let token = config.api_token;
+    let api = Api { board: board.clone(), reader: reader.clone(), metrics: metrics.clone(), token };
     let router = api::router(api).merge(daemon::admin::router(registry, readiness.clone()));
 
     let monitor = Monitor::new(board, commands, publisher, journal, metrics, config.policy.timeout);

@@ -258,6 +258,13 @@ impl Verdict {
         cause.map(|cause| Touched { member: index, from, cause })
     }
 
+    /// The kind of member that a probe on its way is about; `None` when it is over.
+    #[must_use]
+    pub fn kind_of(&self, probe: ProbeId) -> Option<NodeType> {
+        let member = self.in_flight.get(&probe)?.member;
+        self.members.get(member.0).map(|member| member.kind)
+    }
+
     fn take_outcome(&mut self, now: Timestamp, id: ProbeId, outcome: Outcome) -> Option<Touched> {
         let InFlight { member: index, cause, started } = self.in_flight.remove(&id)?;
         let member = self.members.get_mut(index.0)?;

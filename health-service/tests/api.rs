@@ -301,3 +301,39 @@ async fn the_page_and_the_admin_endpoints_are_served() {
         assert!(metrics.lines().any(|line| line.starts_with(&prefix)), "{prefix} is not in {metrics}");
     }
 }
+
+#[tokio::test]
+async fn metrics_tell_of_each_member_and_of_every_label_from_the_start() {
+    let (service, mut nodes) = running(2).await;
+    let text = service.get_metrics().await;
+    let has = |text: &str, line: &str| text.lines().any(|found| found == line);
+    let of = |name: &str, id: &str| format!("health_service_member_{name}{{kind=\"node\",member=\"{id}\"}}");
+    for id in ["node1", "node2"] {
+        assert!(has(&text, &format!("{} 1", of("healthy", id))), "{text}");
+        assert!(has(&text, &format!("{} 1", of("routable", id))), "{text}");
+        assert!(has(&text, &format!("{} 0", of("maintenance", id))), "{text}");
+        assert!(text.contains(&of("response_seconds", id)), "{text}");
+    }
+    for zero in [
+        "health_service_transitions_total{kind=\"node\",to=\"UNHEALTHY\"} 0",
+        "health_service_transitions_total{kind=\"proxy\",to=\"HEALTHY\"} 0",
+        "health_service_probes_total{cause=\"confirm\"} 0",
+        "health_service_probe_failures_total{reason=\"garbage\"} 0",
+        "health_service_probe_seconds_count{kind=\"proxy\"} 0",
+    ] {
+        assert!(has(&text, zero), "{zero} is not in {text}");
+    }
+    assert!(has(&text, "health_service_transitions_total{kind=\"node\",to=\"HEALTHY\"} 2"), "{text}");
+    let probes = "health_service_probe_seconds_bucket{le=\"+Inf\",kind=\"node\"} ";
+    let probes = text.lines().find_map(|line| line.strip_prefix(probes)).unwrap();
+    assert!(probes.parse::<u64>().unwrap() >= 2, "{text}");
+
+    nodes.remove(0).stop().await;
+    service.node_when("node1", |node| node.status == Status::Unhealthy && !node.routable).await;
+    service.post("/health/nodes/node2/maintenance", &json!({"mode": "drain"})).await;
+    let text = service.get_metrics().await;
+    assert!(has(&text, &format!("{} 0", of("healthy", "node1"))), "{text}");
+    assert!(has(&text, &format!("{} 0", of("routable", "node1"))), "{text}");
+    assert!(has(&text, &format!("{} 1", of("maintenance", "node2"))), "{text}");
+    assert!(has(&text, "health_service_transitions_total{kind=\"node\",to=\"UNHEALTHY\"} 1"), "{text}");
+}

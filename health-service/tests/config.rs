@@ -75,3 +75,31 @@ fn contradictions_are_refused() {
     assert!(config(&[], &[("CLUSTER_PROXIES", "p")]).unwrap_err().contains("\"p\" is not ID=HOST:PORT"));
     assert!(config(&["--node-count", "0"], &[]).is_err());
 }
+
+#[test]
+fn the_token_is_optional_checked_and_never_shown() {
+    let token = |env: &[(&str, &str)]| config(&[], env).map(|config| config.api_token.is_some());
+    assert_eq!(token(&[]), Ok(false));
+    assert_eq!(token(&[("HEALTH_API_TOKEN", ""), ("HEALTH_API_TOKEN_FILE", "")]), Ok(false));
+    assert_eq!(token(&[("HEALTH_API_TOKEN", "s3cret")]), Ok(true));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("token");
+    std::fs::write(&path, "s3cret\n").unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(token(&[("HEALTH_API_TOKEN_FILE", path)]), Ok(true));
+    let config_of = |args: &[&str]| config(args, &[]).unwrap();
+    assert!(config_of(&["--api-token-file", path]).api_token.unwrap().is_carried_by(b"Bearer s3cret"));
+    assert!(!format!("{:?}", config_of(&["--api-token", "s3cret"])).contains("s3cret"));
+    let error = config(&["--api-token", "two words"], &[]).unwrap_err();
+    assert!(error.contains("api-token: ") && !error.contains("two words"), "{error}");
+    let args = ["--api-token-file", path, "--print-config"];
+    let Ok(Invocation::Print(shown)) = PROGRAM.read(args, |_| None) else { panic!("nothing to print") };
+    assert!(shown.contains("# api-token = \"***\"") && !shown.contains("s3cret"), "{shown}");
+}
+
+#[test]
+fn empty_variables_are_no_settings() {
+    let empty: Vec<(&str, &str)> = PROGRAM.all_settings().filter_map(|s| Some((s.env?, ""))).collect();
+    let config = config(&[], &empty).unwrap();
+    assert_eq!((config.topology.nodes.len(), config.port, config.state_dir), (50, 8080, None));
+}

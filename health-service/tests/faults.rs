@@ -98,6 +98,7 @@ fn client(service: &Service) -> HealthClient {
     HealthClient::new(&ClientSettings {
         url: format!("http://{}", service.addr),
         proxy_id: Some("proxy1".parse().unwrap()),
+        api_token: None,
         timeout: DEADLINE,
         ttl: Duration::from_millis(1),
     })
@@ -163,6 +164,7 @@ async fn two_services_cannot_share_a_journal() {
         topology: topology(&[fake.addr]),
         policy: cluster::POLICY,
         state_dir: Some(directory.path().to_path_buf()),
+        api_token: None,
     };
     let error = health_service::run(listener, config, std::future::pending()).await.unwrap_err();
     assert!(format!("{error:#}").contains("in use by another process"), "{error:#}");

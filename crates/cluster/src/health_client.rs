@@ -10,12 +10,15 @@
 //! It answers questions; to be *told* of a new view within milliseconds use [`crate::follow()`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::future::Cache;
+use reqwest::header::HeaderValue;
 use reqwest::{Client, RequestBuilder, Response, Url, header};
 use serde::de::DeserializeOwned;
 
+use crate::api_token::ApiToken;
 use crate::health::{NodeHealth, Summary};
 use crate::node::NodeId;
 use crate::report::Reports;
@@ -27,6 +30,9 @@ pub const MAX_BODY_LEN: usize = 8 << 20;
 /// service (whose journal was lost) makes it catch up; the service listens to named proxies only.
 pub const PROXY_ID_HEADER: &str = "x-proxy-id";
 
+/// What the service answers to who does not give its token.
+const UNAUTHORIZED: u16 = 401;
+
 /// Most answers kept at a time, in number: `node` has one for each node.
 const MAX_ANSWERS: u64 = 16_384;
 
@@ -37,6 +43,8 @@ pub struct ClientSettings {
     pub url: String,
     /// The asking proxy, if it is one.
     pub proxy_id: Option<NodeId>,
+    /// The token for what changes things there, if the service asks for one.
+    pub api_token: Option<ApiToken>,
     /// Deadline of one request, from connect to the last byte.
     pub timeout: Duration,
     /// How long an answer is given again without asking.
@@ -99,6 +107,8 @@ impl<T> Clone for Answer<T> {
 #[derive(Debug, Clone)]
 pub struct HealthClient {
     http: Http,
+    /// The last report was refused for want of the token. Shared by all clones, so that it is told once.
+    refused: Arc<AtomicBool>,
     view: Question<View>,
     nodes: Question<Vec<NodeHealth>>,
     node: Question<NodeHealth>,
@@ -113,6 +123,7 @@ impl HealthClient {
     pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
         Ok(Self {
             http: Http::new(settings)?,
+            refused: Arc::default(),
             view: Question::new(settings.ttl),
             nodes: Question::new(settings.ttl),
             node: Question::new(settings.ttl),
@@ -161,12 +172,30 @@ impl HealthClient {
     }
 
     /// Tells the service about nodes that could not be used. Not repeated on failure: the next
-    /// failing request makes the next report.
+    /// failing request makes the next report. That reports are refused for want of the service's token is
+    /// logged once, not once for each of them.
     ///
     /// # Errors
     /// [`ClientError`] when the service did not take it.
     pub async fn report(&self, reports: &Reports) -> Result<(), ClientError> {
-        self.http.post("health/reports", reports).await
+        let result = self.http.post("health/reports", reports).await;
+        self.note_refusal(&result);
+        result
+    }
+
+    fn note_refusal(&self, result: &Result<(), ClientError>) {
+        match result {
+            Err(ClientError::Status(UNAUTHORIZED)) if !self.refused.swap(true, Ordering::Relaxed) => {
+                tracing::error!(
+                    "the health service refuses our reports (401): it needs the same API token here as there \
+                     (HEALTH_API_TOKEN); failed nodes are noticed only by its own probes until then"
+                );
+            }
+            Ok(()) if self.refused.swap(false, Ordering::Relaxed) => {
+                tracing::info!("the health service takes our reports again");
+            }
+            _ => {}
+        }
     }
 
     /// The HTTP side, for the follower.
@@ -240,6 +269,7 @@ pub(crate) struct Http {
     client: Client,
     base: Url,
     proxy_id: Option<NodeId>,
+    authorization: Option<HeaderValue>,
     timeout: Duration,
 }
 
@@ -261,7 +291,14 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| bad(e.to_string()))?;
-        Ok(Self { client, base, proxy_id: settings.proxy_id.clone(), timeout: settings.timeout })
+        let authorization = settings.api_token.as_ref().map(bearer).transpose().map_err(bad)?;
+        Ok(Self {
+            client,
+            base,
+            proxy_id: settings.proxy_id.clone(),
+            authorization,
+            timeout: settings.timeout,
+        })
     }
 
     /// A `GET` of `path` with the proxy's name in it, without a deadline.
@@ -297,12 +334,24 @@ impl Http {
             .map_err(|e| ClientError::BadUrl { url: format!("{}{path}", self.base), reason: e.to_string() })
     }
 
-    fn named(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.proxy_id {
-            Some(id) => request.header(PROXY_ID_HEADER, id.as_str()),
-            None => request,
+    /// Says who asks, and proves it. A `GET` needs the proof too: the epoch it names is believed.
+    fn named(&self, mut request: RequestBuilder) -> RequestBuilder {
+        if let Some(id) = &self.proxy_id {
+            request = request.header(PROXY_ID_HEADER, id.as_str());
         }
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        request
     }
+}
+
+/// The header's value, marked as one that no log of the HTTP library may show.
+fn bearer(token: &ApiToken) -> Result<HeaderValue, String> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose()));
+    let mut value = value.map_err(|error| format!("its API token: {error}"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// Sends, and accepts any 2xx answer.

@@ -16,6 +16,7 @@
 //! reach a request: the last good answer stays in force. The crate does not probe nodes and does
 //! not decide who is healthy; the health service does.
 
+mod api_token;
 mod follow;
 mod health;
 mod health_client;
@@ -28,6 +29,7 @@ mod sse;
 mod topology;
 mod view;
 
+pub use api_token::{ApiToken, ApiTokenError};
 pub use follow::{Follower, follow};
 pub use health::{CheckerState, MaintenanceMode, NodeHealth, NodeType, Summary, Transition};
 pub use health_client::{Answer, ClientError, ClientSettings, HealthClient, MAX_BODY_LEN, PROXY_ID_HEADER};

@@ -166,6 +166,9 @@ async fn reports_are_posted_with_the_proxys_name() {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("POST /health/reports HTTP/1.1"), "{head}");
     assert!(head.contains("x-proxy-id: proxy1"), "{head}");
+    assert!(head.contains("authorization: Bearer s3cret"), "{head}");
+    let debugged = format!("{client:?}");
+    assert!(!debugged.contains("s3cret"), "{debugged}");
     assert_eq!(serde_json::from_str::<Reports>(body).unwrap(), reports);
     assert!(matches!(client.report(&reports).await, Err(ClientError::Status(500))));
 }
@@ -176,6 +179,7 @@ async fn base_urls_are_checked_and_may_have_a_path() {
         HealthClient::new(&ClientSettings {
             url: url.to_owned(),
             proxy_id: None,
+            api_token: None,
             timeout: PATIENT,
             ttl: NO_TTL,
         })
@@ -185,7 +189,9 @@ async fn base_urls_are_checked_and_may_have_a_path() {
     }
     let service = FakeService::start([json(&view(1))]).await;
     client(&format!("http://{}/cache", service.addr)).unwrap().view().await.unwrap();
-    assert!(service.requests()[0].starts_with("GET /cache/health/view HTTP/1.1\r\n"));
+    let request = service.requests().remove(0);
+    assert!(request.starts_with("GET /cache/health/view HTTP/1.1\r\n"), "{request}");
+    assert!(!request.contains("authorization"), "{request}");
 }
 
 #[tokio::test]

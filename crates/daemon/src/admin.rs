@@ -1,15 +1,18 @@
 //! The admin endpoints every process has: `/livez`, `/readyz` and `/metrics`.
 //!
 //! *Live* means the process runs its event loop: restart it when it does not answer. *Ready* means it
-//! should get traffic: it is false while starting and while draining.
+//! should get traffic, and `/readyz` says so by its status: 200 when it should, 503 while it cannot serve,
+//! 404 while it drains. HAProxy (`http-check disable-on-404`) takes the last for what it is: no new clients
+//! for this server, and those it has go on.
 
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -17,9 +20,39 @@ use prometheus_client::registry::Registry;
 /// The media type of the OpenMetrics text that [`encode`] writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether the process should get traffic. Clones share one flag; it starts as not ready.
+/// Whether a process should get traffic, as `/readyz` answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It should.
+    Ready,
+    /// It cannot serve, and this is why.
+    NotReady(&'static str),
+    /// It serves, and will end soon: no new clients.
+    Draining,
+}
+
+impl IntoResponse for Standing {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Ready => (StatusCode::OK, "ready\n").into_response(),
+            Self::NotReady(why) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response()
+            }
+            Self::Draining => (StatusCode::NOT_FOUND, "draining\n").into_response(),
+        }
+    }
+}
+
+/// Whether the process should get traffic. Clones share their flags; it starts as not ready.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<Flags>);
+
+/// Flags of their own: they order nothing else.
+#[derive(Debug, Default)]
+struct Flags {
+    ready: AtomicBool,
+    draining: AtomicBool,
+}
 
 impl Readiness {
     /// Not ready yet.
@@ -30,31 +63,50 @@ impl Readiness {
 
     /// Makes it ready or not.
     pub fn set(&self, ready: bool) {
-        // A flag of its own: it orders nothing else.
-        self.0.store(ready, Ordering::Relaxed);
+        self.0.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Whether it is ready.
+    /// The process will end: from now on it is draining, whatever else is set.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is draining.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether the process should get traffic now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        if self.is_draining() {
+            Standing::Draining
+        } else if self.0.ready.load(Ordering::Relaxed) {
+            Standing::Ready
+        } else {
+            Standing::NotReady("starting or stopping")
+        }
     }
 }
 
 /// The router; merge it with a process' own, or serve it on the admin port.
 pub fn router(registry: impl Into<Arc<Registry>>, readiness: Readiness) -> Router {
-    Router::new()
-        .route("/livez", get(async || "live\n"))
-        .route("/readyz", get(readyz).with_state(readiness))
-        .route("/metrics", get(metrics).with_state(registry.into()))
+    router_asking(registry, move || ready(readiness.standing()))
 }
 
-async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
-    if readiness.is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
+/// Like [`router`], for a process that takes a look at itself before it answers `/readyz`.
+pub fn router_asking<Answer>(
+    registry: impl Into<Arc<Registry>>,
+    standing: impl Fn() -> Answer + Clone + Send + Sync + 'static,
+) -> Router
+where
+    Answer: Future<Output = Standing> + Send,
+{
+    Router::new()
+        .route("/livez", get(async || "live\n"))
+        .route("/readyz", get(standing))
+        .route("/metrics", get(metrics).with_state(registry.into()))
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {
@@ -87,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readiness_follows_the_flag_and_liveness_does_not() {
+    async fn readiness_follows_the_flags_and_liveness_does_not() {
         let readiness = Readiness::new();
         let router = router(Registry::default(), readiness.clone());
         assert_eq!(get_text(&router, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
@@ -96,6 +148,11 @@ mod tests {
         assert_eq!(get_text(&router, "/readyz").await.0, StatusCode::OK);
         readiness.set(false);
         assert_eq!(get_text(&router, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+        readiness.drain();
+        readiness.set(true);
+        let draining = (StatusCode::NOT_FOUND, "draining\n".to_owned());
+        assert_eq!(get_text(&router, "/readyz").await, draining, "nothing undoes a drain");
+        assert_eq!(get_text(&router, "/livez").await.0, StatusCode::OK);
     }
 
     #[tokio::test]

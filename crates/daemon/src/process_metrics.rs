@@ -15,8 +15,8 @@ use prometheus_client::registry::Registry;
 /// whatever its own tick is.
 const USER_HZ: f64 = 100.0;
 
-/// Adds `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_open_fds`,
-/// `process_start_time_seconds` and `build_info`.
+/// Adds `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_memory_limit_bytes` where there is a
+/// limit, `process_open_fds`, `process_max_fds`, `process_start_time_seconds` and `build_info`.
 pub fn register(registry: &mut Registry) {
     registry.register("build", "Which build this is", Info::new([("version", crate::version())]));
     registry.register_collector(Box::new(Process));
@@ -47,6 +47,15 @@ impl Collector for Process {
         if let Some(bytes) = resident_bytes() {
             add("process_resident_memory_bytes", "Memory the process has in RAM", &ConstGauge::new(bytes))?;
         }
+        if let Some(limit) = memory_limit() {
+            add(
+                "process_memory_limit_bytes",
+                "Memory that the control group allows: its processes are killed beyond it",
+                &ConstGauge::new(limit),
+            )?;
+        }
+        let most = i64::try_from(crate::open_files::limit()).unwrap_or(i64::MAX);
+        add("process_max_fds", "Most open file descriptors", &ConstGauge::new(most))?;
         if let Ok(entries) = fs::read_dir("/proc/self/fd") {
             // The directory itself is open while it is read.
             let open = i64::try_from(entries.count()).unwrap_or(i64::MAX) - 1;
@@ -102,9 +111,32 @@ pub fn resident_bytes() -> Option<i64> {
     kilobytes.checked_mul(1024)
 }
 
+/// Where a container sees the limit of its own control group: version 2, then version 1.
+const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// The memory limit of the control group in bytes; `None` where there is none.
+fn memory_limit() -> Option<i64> {
+    LIMIT_FILES.iter().find_map(|file| limit_in(&fs::read_to_string(file).ok()?))
+}
+
+/// Version 2 says `max` when there is no limit, version 1 the largest number of whole pages.
+fn limit_in(text: &str) -> Option<i64> {
+    /// A pebibyte: no machine has it.
+    const NO_LIMIT: i64 = 1 << 50;
+    text.trim().parse().ok().filter(|limit| *limit < NO_LIMIT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_memory_limit_is_a_number_of_bytes() {
+        assert_eq!(limit_in("67108864\n"), Some(67_108_864));
+        for none in ["max\n", "9223372036854771712\n", "", "garbage"] {
+            assert_eq!(limit_in(none), None, "{none:?}");
+        }
+    }
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
@@ -126,6 +158,7 @@ mod tests {
             "process_cpu_seconds_total ",
             "process_resident_memory_bytes ",
             "process_open_fds ",
+            "process_max_fds ",
             "process_start_time_seconds ",
         ] {
             assert!(text.contains(name), "{name} is missing in\n{text}");

@@ -14,6 +14,7 @@ mod flags;
 mod kind;
 mod mistake;
 mod read;
+mod secret_file;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -108,6 +109,8 @@ enum Source {
     SecretFile(String),
     /// The command line.
     Flag,
+    /// The file that the flag `--name-file` names.
+    SecretFileFlag,
 }
 
 /// One setting with its value.

@@ -34,6 +34,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every cause there is.
+    pub const ALL: [Self; 5] = [Self::Start, Self::Schedule, Self::Recheck, Self::Confirm, Self::Request];
+
     /// The word used in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -77,6 +80,26 @@ pub enum Failure {
     Error(String),
     /// It answered something that is not the protocol, or not the answer to what was asked.
     Garbage(String),
+}
+
+impl Failure {
+    /// Every word that [`Failure::reason`] gives.
+    pub const REASONS: [&'static str; 7] =
+        ["refused", "timeout", "closed", "unreachable", "local", "error", "garbage"];
+
+    /// The word used in metrics.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Timeout(_) => "timeout",
+            Self::Closed(_) => "closed",
+            Self::Unreachable(_) => "unreachable",
+            Self::Local(_) => "local",
+            Self::Error(_) => "error",
+            Self::Garbage(_) => "garbage",
+        }
+    }
 }
 
 impl fmt::Display for Failure {

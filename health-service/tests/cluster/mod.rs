@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cluster::{NodeHealth, Topology, View};
+use cluster::{ApiToken, NodeHealth, Topology, View};
 use health_service::Config;
 use health_service::verdict::Policy;
 use serde::de::DeserializeOwned;
@@ -145,8 +145,17 @@ impl Service {
     }
 
     pub(crate) fn start_on(listener: TcpListener, topology: Topology, state_dir: Option<PathBuf>) -> Self {
+        Self::start_with(listener, topology, state_dir, None)
+    }
+
+    pub(crate) fn start_with(
+        listener: TcpListener,
+        topology: Topology,
+        state_dir: Option<PathBuf>,
+        api_token: Option<ApiToken>,
+    ) -> Self {
         let addr = listener.local_addr().unwrap();
-        let config = Config { host: String::new(), port: 0, topology, policy: POLICY, state_dir };
+        let config = Config { host: String::new(), port: 0, topology, policy: POLICY, state_dir, api_token };
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(health_service::run(listener, config, shutdown));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cluster::{ClientSettings, HealthClient, NodeId};
+use cluster::{ApiToken, ClientSettings, HealthClient, NodeId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -96,7 +96,14 @@ impl FakeService {
 
 pub(crate) fn client_of(addr: SocketAddr, timeout: Duration, ttl: Duration) -> HealthClient {
     let proxy_id = Some(NodeId::new("proxy1").unwrap());
-    HealthClient::new(&ClientSettings { url: format!("http://{addr}"), proxy_id, timeout, ttl }).unwrap()
+    HealthClient::new(&ClientSettings {
+        url: format!("http://{addr}"),
+        proxy_id,
+        api_token: Some(ApiToken::new("s3cret").unwrap()),
+        timeout,
+        ttl,
+    })
+    .unwrap()
 }
 
 async fn serve_one(mut stream: TcpStream, shared: Arc<Shared>) {

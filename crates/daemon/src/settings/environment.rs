@@ -3,10 +3,7 @@
 use std::ffi::OsString;
 
 use super::mistake::Mistake;
-use super::{Kind, Setting, Source};
-
-/// A secret file larger than this is not a secret but a wrong path.
-const MAX_SECRET_BYTES: u64 = 64 * 1024;
+use super::{Kind, Setting, Source, secret_file};
 
 /// The value that the environment gives to this setting.
 pub(super) fn value_of(
@@ -29,11 +26,10 @@ pub(super) fn value_of(
             None
         }
         (Some(raw), None) => Some((raw, Source::Environment(name.to_owned()))),
-        (None, Some(path)) => match read_secret(&path) {
+        (None, Some(path)) => match secret_file::read(&path) {
             Ok(raw) => Some((raw, Source::SecretFile(file_name))),
             Err(problem) => {
-                mistakes
-                    .push(Mistake::new(variable_place(&file_name), format!("cannot read {path}: {problem}")));
+                mistakes.push(Mistake::new(variable_place(&file_name), problem));
                 None
             }
         },
@@ -58,14 +54,4 @@ pub(super) fn variable(
 
 pub(super) fn variable_place(name: &str) -> String {
     format!("environment variable {name}")
-}
-
-/// The secret without the line end that editors and `echo` add.
-fn read_secret(path: &str) -> Result<String, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_SECRET_BYTES {
-        return Err(format!("it has {size} bytes, more than a secret may have ({MAX_SECRET_BYTES})"));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

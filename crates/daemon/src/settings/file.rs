@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::Mistake;
-use super::{Program, Setting};
+use super::{Program, Setting, secret_file};
 
 /// A configuration file larger than this is a wrong path; the largest honest one has some kilobytes.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -85,15 +85,21 @@ fn entry(
     line: usize,
 ) -> Result<FileValue, Mistake> {
     let name = key.replace('_', "-");
-    let Some(setting) = program.all_settings().find(|setting| setting.name == name) else {
+    let is_meant = |setting: &&Setting| setting.name == name || secret_file::is_named(setting, &name);
+    let Some(setting) = program.all_settings().find(is_meant) else {
         let known = program.all_settings().map(|setting| setting.name);
         return Err(Mistake::unknown(format!("{path}:{line}"), "key", key, known).at_line(line));
     };
     let expected = || Mistake::in_file(path, line, format!("`{key}`: expected {}", setting.kind.expected()));
-    Ok(FileValue { setting, raw: scalar(value).ok_or_else(expected)?, line })
+    let mut raw = scalar(value).ok_or_else(expected)?;
+    if setting.name != name {
+        raw = secret_file::read(&raw)
+            .map_err(|problem| Mistake::in_file(path, line, format!("`{key}`: {problem}")))?;
+    }
+    Ok(FileValue { setting, raw, line })
 }
 
-/// `max-clients` and `max_clients` are one key.
+/// `max-clients` and `max_clients` are one key, a secret and its file are one value.
 fn only_once(value: FileValue, others: &[FileValue], path: &str) -> Result<FileValue, Mistake> {
     match others.iter().find(|other| std::ptr::eq(other.setting, value.setting)) {
         None => Ok(value),

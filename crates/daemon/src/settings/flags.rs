@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::mistake::Mistake;
-use super::{Kind, Program, Setting};
+use super::{Kind, Program, Setting, Source, secret_file};
 
 /// The flags every program has besides its settings.
 const CONFIG: &str = "config";
@@ -29,13 +29,34 @@ pub(super) enum Flags {
 #[derive(Debug, Default)]
 pub(super) struct Given {
     values: Vec<(&'static str, String)>,
+    /// By the secret's name, the file that holds it.
+    secret_files: Vec<(&'static str, String)>,
     pub(super) config: Option<String>,
     pub(super) print_config: bool,
 }
 
 impl Given {
-    pub(super) fn value_of(&self, setting: &Setting) -> Option<&str> {
-        self.values.iter().find(|(name, _)| *name == setting.name).map(|(_, raw)| raw.as_str())
+    /// The value that the command line gives to this setting.
+    pub(super) fn value_of(
+        &self,
+        setting: &Setting,
+        mistakes: &mut Vec<Mistake>,
+    ) -> Option<(String, Source)> {
+        let of = |given: &[(&'static str, String)]| {
+            given.iter().find(|(name, _)| *name == setting.name).map(|(_, raw)| raw.clone())
+        };
+        let mut refuse = |problem: String| {
+            mistakes.push(Mistake::new(Source::SecretFileFlag.place(setting), problem));
+            None
+        };
+        match (of(&self.values), of(&self.secret_files)) {
+            (Some(_), Some(_)) => refuse(format!("--{} is given as well; give only one", setting.name)),
+            (None, Some(path)) => match secret_file::read(&path) {
+                Ok(raw) => Some((raw, Source::SecretFileFlag)),
+                Err(problem) => refuse(problem),
+            },
+            (raw, None) => raw.map(|raw| (raw, Source::Flag)),
+        }
     }
 }
 
@@ -91,6 +112,7 @@ fn command(program: &Program) -> Command {
         .no_binary_name(true)
         .args_override_self(true)
         .args(program.all_settings().map(argument))
+        .args(program.all_settings().filter_map(secret_file_argument))
         .args([config, print_config])
         .after_help(
             "A flag wins over the environment, the environment over the file, the file over the default.\n\
@@ -109,6 +131,13 @@ fn argument(setting: &'static Setting) -> Arg {
         Kind::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => argument,
     }
+}
+
+/// The flag that names the file of a secret.
+fn secret_file_argument(setting: &'static Setting) -> Option<Arg> {
+    let name = secret_file::name_of(setting)?;
+    let help = format!("A file that holds what --{} would say", setting.name);
+    Some(Arg::new(name.clone()).long(name).value_name("FILE").help(help))
 }
 
 fn help(setting: &Setting) -> String {
@@ -132,6 +161,10 @@ fn given(program: &Program, matches: &ArgMatches) -> Given {
         values: program
             .all_settings()
             .filter_map(|setting| Some((setting.name, value(setting.name)?)))
+            .collect(),
+        secret_files: program
+            .all_settings()
+            .filter_map(|setting| Some((setting.name, value(&secret_file::name_of(setting)?)?)))
             .collect(),
         config: value(CONFIG),
         print_config: matches.get_flag(PRINT_CONFIG),

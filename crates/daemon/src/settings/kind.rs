@@ -40,7 +40,8 @@ pub enum Kind {
     Switch,
     /// What [`crate::logging`] filters by.
     LogFilter,
-    /// Text that is never shown. `NAME_FILE` may name a file that holds it.
+    /// Text that is never shown. A file may hold it instead, which `--name-file`, the variable `NAME_FILE` or the
+    /// key `name-file` names: flags and variables of a process can be read by others.
     Secret,
 }
 

@@ -7,7 +7,8 @@ use super::environment;
 use super::file;
 use super::flags::{self, Flags, Given};
 use super::mistake::{Mistake, SettingsError};
-use super::{Entry, Invocation, Program, Setting, Settings, Source};
+use super::show::MASK;
+use super::{Entry, Invocation, Kind, Program, Setting, Settings, Source};
 
 impl Program {
     /// Reads the settings. `args` are the arguments after the program's name, `env` looks up a variable.
@@ -68,8 +69,8 @@ impl Program {
             if let Some((raw, source)) = environment::value_of(setting, env, mistakes) {
                 entry.layer(&raw, source, mistakes);
             }
-            if let Some(raw) = given.value_of(setting) {
-                entry.layer(raw, Source::Flag, mistakes);
+            if let Some((raw, source)) = given.value_of(setting, mistakes) {
+                entry.layer(&raw, source, mistakes);
             }
             entries.push(entry);
         }
@@ -91,7 +92,7 @@ impl Entry {
         match self.setting.kind.parse(raw) {
             Ok(value) => (self.raw, self.value, self.source) = (raw.to_owned(), Some(value), source),
             Err(expected) => {
-                let found = if self.setting.kind == super::Kind::Secret { "***" } else { raw };
+                let found = if self.setting.kind == Kind::Secret { MASK } else { raw };
                 let problem = format!("expected {expected}, found \"{}\"", found.escape_debug());
                 let mistake = Mistake::new(source.place(self.setting), problem);
                 mistakes.push(if let Source::File { line, .. } = source {
@@ -106,12 +107,13 @@ impl Entry {
 
 impl Source {
     /// How a mistake names it: by what the user has to change.
-    fn place(&self, setting: &Setting) -> String {
+    pub(super) fn place(&self, setting: &Setting) -> String {
         match self {
             Self::Default => format!("the default of `{}`", setting.name),
             Self::File { path, line } => format!("{path}:{line}: `{}`", setting.name),
             Self::Environment(name) | Self::SecretFile(name) => environment::variable_place(name),
             Self::Flag => format!("--{}", setting.name),
+            Self::SecretFileFlag => format!("--{}-file", setting.name),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::kind::Value;
 use super::{Entry, Kind, Settings, Source};
 
 /// What stands in for a secret. Its length says nothing about the secret's.
-const MASK: &str = "********";
+pub(super) const MASK: &str = "***";
 
 impl Settings {
     /// One line per setting, `name = value  # source`; what is unset or secret is commented out.
@@ -53,6 +53,7 @@ impl Source {
             Self::Environment(name) => format!("environment {name}"),
             Self::SecretFile(name) => format!("file named by environment {name}"),
             Self::Flag => "flag".into(),
+            Self::SecretFileFlag => "file named by flag".into(),
         }
     }
 }

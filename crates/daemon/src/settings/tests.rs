@@ -157,6 +157,18 @@ fn the_flag_that_names_the_file_wins_over_the_variable() {
 #[test]
 fn an_empty_variable_counts_as_unset() {
     assert_eq!(Given::nothing().env("NODE_PORT", "").settings(&[]).port("port"), 7001);
+    // As a compose file passes them all: `NAME: ${NAME:-}`.
+    let names = ["NODE_HOST", "NODE_PORT", "NODE_ID", "EAGER", "CLUSTER_NODES", "PASSWORD", "PASSWORD_FILE"];
+    let names = names.into_iter().chain(["EXAMPLE_CONFIG", "LOG_LEVEL", "LOG_FORMAT"]);
+    let given = names.fold(Given::nothing(), |given, name| given.env(name, ""));
+    let settings = given.settings(&[]);
+    assert_eq!((settings.text("host"), settings.text("log-level")), ("127.0.0.1", "info"));
+    for optional in ["node-id", "nodes", "requirepass"] {
+        assert_eq!(settings.optional_text(optional), None, "{optional}");
+    }
+    assert!(!settings.switch("eager"));
+    let one = Given::nothing().env("PASSWORD", "hunter2").env("PASSWORD_FILE", "");
+    assert_eq!(one.settings(&[]).text("requirepass"), "hunter2", "an empty variable is no second one");
 }
 
 #[test]
@@ -281,8 +293,47 @@ fn a_secret_is_read_from_a_file_and_never_shown() {
     assert!(!debugged.contains("hunter2"), "{debugged}");
     let shown = given.printed(&["--print-config"]);
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(shown.contains("# requirepass = \"********\""), "{shown}");
+    assert!(shown.contains("# requirepass = \"***\""), "{shown}");
     assert!(shown.contains("file named by environment PASSWORD_FILE"), "{shown}");
+}
+
+#[test]
+fn a_flag_or_a_key_names_the_file_of_a_secret_too() {
+    let given = Given::nothing();
+    fs::write(given.path("password"), "hunter2\r\n").unwrap();
+    let path = given.path("password").to_str().unwrap().to_owned();
+    let settings = given.settings(&["--requirepass-file", &path]);
+    assert_eq!(settings.text("requirepass"), "hunter2");
+    let shown = given.printed(&["--requirepass-file", &path, "--print-config"]);
+    assert!(shown.contains("file named by flag") && !shown.contains("hunter2"), "{shown}");
+    let in_file = Given::file(&format!("requirepass_file = \"{path}\""));
+    assert_eq!(in_file.settings(&[]).text("requirepass"), "hunter2");
+    // A flag wins over a variable, whichever of them names a file.
+    let in_both = Given::nothing().env("PASSWORD", "other");
+    assert_eq!(in_both.settings(&["--requirepass-file", &path]).text("requirepass"), "hunter2");
+}
+
+#[test]
+fn a_secret_file_that_is_missing_empty_or_one_too_many_is_a_mistake() {
+    let given = Given::nothing();
+    fs::write(given.path("empty"), "\n").unwrap();
+    let empty = given.path("empty").to_str().unwrap().to_owned();
+    let mistakes = given.mistakes(&["--requirepass-file", &empty]);
+    assert_eq!(mistakes, ["example: --requirepass-file: expected a text that is not empty, found \"***\""]);
+    let mistakes = given.mistakes(&["--requirepass-file", &empty, "--requirepass", "hunter2"]);
+    assert_eq!(mistakes, ["example: --requirepass-file: --requirepass is given as well; give only one"]);
+    let mistakes = given.mistakes(&["--requirepass-file", "/nonexistent"]);
+    assert!(
+        mistakes[0].starts_with("example: --requirepass-file: cannot read /nonexistent: "),
+        "{mistakes:?}"
+    );
+    let mistakes = Given::file("requirepass-file = \"/nonexistent\"").mistakes(&[]);
+    assert!(mistakes[0].contains("settings.toml:1: `requirepass-file`: cannot read"), "{mistakes:?}");
+    let mistakes =
+        Given::file("requirepass = \"hunter2\"\nrequirepass-file = \"/nonexistent\"").mistakes(&[]);
+    assert!(mistakes.len() == 1 && !mistakes[0].contains("hunter2"), "{mistakes:?}");
+    // Only a secret has a file.
+    assert!(given.mistakes(&["--host-file", "x"])[0].contains("unknown flag `--host-file`"));
 }
 
 #[test]

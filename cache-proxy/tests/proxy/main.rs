@@ -1,0 +1,6 @@
+//! A whole proxy on real sockets.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cluster;
+mod drain;
+mod serving;

@@ -73,9 +73,16 @@ pub(crate) fn command(entry: &str, ports: Ports, files: &TempDir) -> Command {
 impl Up {
     /// Starts it and waits for the ready line.
     pub(crate) fn start(entry: &str) -> Self {
+        Self::start_with(entry, |_| ())
+    }
+
+    /// The same with more on its command line or in its environment.
+    pub(crate) fn start_with(entry: &str, more: impl FnOnce(&mut Command)) -> Self {
         let files = TempDir::new().expect("a temporary directory");
         let ports = Ports::free();
-        let process = Process::spawn("up", command(entry, ports, &files));
+        let mut command = command(entry, ports, &files);
+        more(&mut command);
+        let process = Process::spawn("up", command);
         process.wait_for_line("ready in ");
         Self { process, ports, files }
     }

@@ -9,6 +9,19 @@ use std::fmt::Write;
 pub(crate) const ENTRY_PORT: u16 = 6380;
 pub(crate) const STATS_PORT: u16 = 8404;
 
+/// The ways of spreading connections that are offered: in turn, or to the proxy with the fewest.
+pub(crate) const BALANCES: [&str; 2] = ["roundrobin", "leastconn"];
+
+/// A proxy as HAProxy sees it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    /// Where it takes clients, as `host:port`.
+    pub(crate) address: String,
+    /// Where, on the same host, it tells whether it is ready.
+    pub(crate) admin_port: u16,
+}
+
 /// What differs between places where HAProxy runs.
 #[derive(Debug)]
 pub(crate) struct HaproxyConfig {
@@ -18,8 +31,9 @@ pub(crate) struct HaproxyConfig {
     pub(crate) stats: String,
     /// The most connections at once; each takes two file descriptors.
     pub(crate) max_connections: u64,
-    /// Name and address of each proxy.
-    pub(crate) proxies: Vec<(String, String)>,
+    /// How connections are spread: the argument of `balance`.
+    pub(crate) balance: String,
+    pub(crate) proxies: Vec<Server>,
     /// Whether the addresses are names to be asked of Docker's DNS again when containers move.
     pub(crate) docker_names: bool,
 }
@@ -27,13 +41,19 @@ pub(crate) struct HaproxyConfig {
 impl HaproxyConfig {
     /// The one for the container setup with this many proxies.
     pub(crate) fn for_containers(proxies: u64) -> Self {
-        let proxy = |number| (format!("proxy{number}"), format!("fastcache-proxy{number}:6379"));
+        let proxy = |number| Server {
+            name: format!("proxy{number}"),
+            address: format!("fastcache-proxy{number}:6379"),
+            admin_port: 9382,
+        };
         Self {
             entry: format!(":{ENTRY_PORT}"),
             stats: format!(":{STATS_PORT}"),
             // As many as one Redis takes. At the gigabyte that docker-compose.yml allows, each has 100 KB:
             // two buffers of 16 KB, and what the kernel holds.
             max_connections: 10_000,
+            // HAProxy's own syntax for an environment variable with a default.
+            balance: format!("\"${{HAPROXY_BALANCE-{}}}\"", BALANCES[0]),
             proxies: (1..=proxies).map(proxy).collect(),
             docker_names: true,
         }
@@ -44,14 +64,15 @@ impl HaproxyConfig {
         let resolvers = if self.docker_names { RESOLVERS } else { "" };
         let resolve = if self.docker_names { RESOLVE } else { "" };
         let mut servers = String::new();
-        for (name, address) in &self.proxies {
+        for Server { name, address, admin_port } in &self.proxies {
             // Writing to a String cannot fail.
-            let _ = writeln!(servers, "    server {name} {address} check");
+            let _ = writeln!(servers, "    server {name} {address} check port {admin_port}");
         }
         TEMPLATE
             .replace("{max_connections}", &self.max_connections.to_string())
             .replace("{entry}", &self.entry)
             .replace("{stats}", &self.stats)
+            .replace("{balance}", &self.balance)
             .replace("{resolvers}", resolvers)
             .replace("{resolve}", resolve)
             .replace("{servers}", &servers)
@@ -77,34 +98,48 @@ const TEMPLATE: &str = include_str!("../templates/haproxy.cfg");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compose::SMALL_PROXIES;
 
     #[test]
     fn the_committed_file_is_what_the_generator_makes() {
-        let committed = include_str!("../../haproxy/haproxy.cfg");
-        let generated = HaproxyConfig::for_containers(5).render();
-        assert_eq!(
-            committed, generated,
-            "write it again with `fastcache haproxy-config > haproxy/haproxy.cfg`"
-        );
+        for (committed, proxies, file) in [
+            (include_str!("../../haproxy/haproxy.cfg"), 5, "haproxy.cfg"),
+            (include_str!("../../haproxy/small.cfg"), SMALL_PROXIES, "small.cfg"),
+        ] {
+            let generated = HaproxyConfig::for_containers(proxies).render();
+            assert_eq!(
+                committed, generated,
+                "write it again with `fastcache haproxy-config --proxies {proxies} > haproxy/{file}`"
+            );
+        }
     }
 
     #[test]
     fn every_proxy_is_a_checked_server_and_nothing_is_left_to_fill_in() {
+        let server = |name: &str, port: u16, admin_port| Server {
+            name: name.into(),
+            address: format!("127.0.0.1:{port}"),
+            admin_port,
+        };
         let config = HaproxyConfig {
             entry: "127.0.0.1:7380".into(),
             stats: "127.0.0.1:9404".into(),
             max_connections: 100,
-            proxies: vec![("proxy1".into(), "127.0.0.1:1".into()), ("proxy2".into(), "127.0.0.1:2".into())],
+            balance: "leastconn".into(),
+            proxies: vec![server("proxy1", 1, 11), server("proxy2", 2, 12)],
             docker_names: false,
         };
         let text = config.render();
         assert!(text.contains("    bind 127.0.0.1:7380\n"));
         assert!(text.contains("    bind 127.0.0.1:9404\n"));
-        assert!(text.contains("    server proxy1 127.0.0.1:1 check\n    server proxy2 127.0.0.1:2 check\n"));
+        assert!(text.contains("    balance leastconn\n"));
+        assert!(text.contains(
+            "    server proxy1 127.0.0.1:1 check port 11\n    server proxy2 127.0.0.1:2 check port 12\n"
+        ));
         assert!(!text.contains("resolvers"), "{text}");
         let is_condition = |line: &&str| line.contains(" if {") || line.contains(" unless {");
         for line in text.lines().filter(|line| !is_condition(line)) {
-            assert!(!line.contains('{'), "{line}");
+            assert!(!line.replace("${", "").contains('{'), "{line}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod guarded;
 mod haproxy_config;
 mod healthcheck;
 mod layout;
+mod monitoring;
 mod status;
 mod up;
 mod wire;
@@ -23,7 +24,7 @@ struct Verb {
     run: fn(&[OsString]) -> ExitCode,
 }
 
-static VERBS: [Verb; 8] = [
+static VERBS: [Verb; 9] = [
     Verb { name: "up", about: "Run a whole cluster on this host", run: up::main },
     Verb { name: "status", about: "Show a running cluster as a table or as JSON", run: status::main },
     Verb {
@@ -36,6 +37,11 @@ static VERBS: [Verb; 8] = [
         name: "haproxy-config",
         about: "Print the haproxy.cfg that belongs to it",
         run: compose::haproxy_main,
+    },
+    Verb {
+        name: "monitoring",
+        about: "Write the configuration of Prometheus and Grafana that belongs to it",
+        run: monitoring::main,
     },
     Verb { name: "cache-node", about: "Run one cache node", run: |args| cache_node::main(args.to_vec()) },
     Verb { name: "cache-proxy", about: "Run one proxy", run: |args| cache_proxy::main(args.to_vec()) },

@@ -23,10 +23,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use daemon::{Kind, Program, Setting, Settings};
 
-use crate::haproxy_config::HaproxyConfig;
+use crate::haproxy_config::{BALANCES, HaproxyConfig};
 use crate::layout::{FirstPorts, Layout, MAX_NODES, MAX_PROXIES, STANDARD_NODES, STANDARD_PROXIES};
 use base_dir::BaseDir;
-use children::{Plan, proxy_addresses};
+use children::{Plan, haproxy_servers};
 use cluster::Cluster;
 use terminal::Terminal;
 
@@ -45,6 +45,7 @@ static PROGRAM: Program = Program {
             "The port for Redis clients; any port given as 0 is a free one",
         ),
         setting("entry", "auto", Kind::Choice(&["auto", "haproxy", "shared"]), ENTRY_HELP),
+        setting("balance", BALANCES[0], Kind::Choice(&BALANCES), "How HAProxy spreads connections"),
         setting("proxy-port", "6382", Kind::Port, "The first proxy's port; the others follow it"),
         setting("admin-port", "9382", Kind::Port, "The first proxy's admin port; the others follow it"),
         setting("node-port", "7001", Kind::Port, "The first node's port; the others follow it"),
@@ -56,6 +57,13 @@ static PROGRAM: Program = Program {
             default: Some("64mb"),
             kind: Kind::Size,
             help: "How much each node may hold",
+        },
+        Setting {
+            name: "lame-duck",
+            env: Some("LAME_DUCK"),
+            default: Some("0s"),
+            kind: Kind::Duration,
+            help: "How long a proxy that is told to end serves on, for HAProxy to take notice",
         },
         Setting { name: "base-dir", env: None, default: None, kind: Kind::Path, help: BASE_DIR_HELP },
         setting("start-timeout", "60s", Kind::Duration, "Give up when it is not ready by then"),
@@ -86,7 +94,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     base_dir.clear()?;
     raise_file_limit();
     let plan = Plan::new(&settings, &layout, haproxy.as_deref(), base_dir.path());
-    write_configuration(&layout, base_dir.path())?;
+    write_configuration(&layout, settings.text("balance"), base_dir.path())?;
     let terminal = Terminal::start(plan.len())?;
     terminal.say(&format!("logs, state and configuration are in {}", base_dir.path().display()));
     if layout.stats.is_some() && max_connections() < MOST_CONNECTIONS {
@@ -100,8 +108,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     result
 }
 
-/// The children would inherit passwords, and neither HAProxy's checks nor this command's own questions
-/// could give them.
+/// The children would inherit passwords, and neither the health service's probes nor this command's own
+/// questions could give them.
 fn refuse_passwords() -> anyhow::Result<()> {
     const PASSWORDS: [&str; 4] = ["REQUIREPASS", "REQUIREPASS_FILE", "NODE_PASSWORD", "NODE_PASSWORD_FILE"];
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -135,14 +143,15 @@ fn find_haproxy() -> Option<PathBuf> {
     directories.map(|directory| directory.join("haproxy")).find(|file| file.is_file())
 }
 
-fn write_configuration(layout: &Layout, directory: &Path) -> anyhow::Result<()> {
+fn write_configuration(layout: &Layout, balance: &str, directory: &Path) -> anyhow::Result<()> {
     let mut files = vec![("cluster.toml", children::cluster_toml(layout))];
     if let Some(stats) = layout.stats {
         let config = HaproxyConfig {
             entry: layout.address(layout.entry),
             stats: layout.address(stats),
             max_connections: max_connections(),
-            proxies: proxy_addresses(layout),
+            balance: balance.to_owned(),
+            proxies: haproxy_servers(layout),
             docker_names: false,
         };
         files.push(("haproxy.cfg", config.render()));

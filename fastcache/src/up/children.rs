@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use daemon::Settings;
 
 use super::child::ChildSpec;
-use crate::layout::{HAPROXY, HEALTH, Layout, node_name, proxy_name};
+use crate::haproxy_config::Server;
+use crate::layout::{HAPROXY, HEALTH, Layout, ProxyPorts, node_name, proxy_name};
 
 /// All children, in the groups in which they start.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ impl Plan {
             layout,
             directory,
             maxmemory: settings.size("maxmemory"),
+            lame_duck: settings.duration("lame-duck"),
             logging: ["log-level", "log-format"].map(|name| (name, settings.text(name))),
         };
         Self {
@@ -55,6 +58,7 @@ struct Common<'a> {
     layout: &'a Layout,
     directory: &'a Path,
     maxmemory: u64,
+    lame_duck: Duration,
     logging: [(&'a str, &'a str); 2],
 }
 
@@ -82,6 +86,7 @@ impl Common<'_> {
             ("health-service", format!("http://{}", self.layout.address(self.layout.health))),
             ("admin-port", ports.admin.to_string()),
             ("state-dir", self.file(&format!("state/{name}"))),
+            ("lame-duck", format!("{}ms", self.lame_duck.as_millis())),
         ];
         if self.layout.stats.is_none() {
             flags.push(("entry-port", self.layout.entry.to_string()));
@@ -91,11 +96,12 @@ impl Common<'_> {
 
     fn haproxy(&self, executable: &Path) -> ChildSpec {
         let program = executable.to_string_lossy().into_owned();
-        // -db: stay in the foreground, as one process.
+        // -W: a master process that reloads the file on SIGUSR2 without losing a connection; -db: in the
+        // foreground.
         ChildSpec {
             name: HAPROXY.into(),
             program,
-            args: vec!["-db".into(), "-f".into(), self.file("haproxy.cfg")],
+            args: vec!["-W".into(), "-db".into(), "-f".into(), self.file("haproxy.cfg")],
         }
     }
 
@@ -112,20 +118,24 @@ impl Common<'_> {
     }
 }
 
-/// Name and address of each proxy.
-pub(super) fn proxy_addresses(layout: &Layout) -> Vec<(String, String)> {
-    let address = |(index, ports): (usize, &crate::layout::ProxyPorts)| {
-        (proxy_name(index), layout.address(ports.clients))
+/// The proxies as HAProxy sees them.
+pub(super) fn haproxy_servers(layout: &Layout) -> Vec<Server> {
+    let server = |(index, ports): (usize, &ProxyPorts)| Server {
+        name: proxy_name(index),
+        address: layout.address(ports.clients),
+        admin_port: ports.admin,
     };
-    layout.proxies.iter().enumerate().map(address).collect()
+    layout.proxies.iter().enumerate().map(server).collect()
 }
 
 /// The topology file that the health service reads.
 pub(super) fn cluster_toml(layout: &Layout) -> String {
     let nodes =
         layout.nodes.iter().enumerate().map(|(index, port)| (node_name(index), layout.address(*port)));
+    let proxies = layout.proxies.iter().enumerate();
+    let proxies = proxies.map(|(index, ports)| (proxy_name(index), layout.address(ports.clients)));
     let mut text = String::from("# Written by `fastcache up` at each start.\n");
-    for (kind, members) in [("node", nodes.collect()), ("proxy", proxy_addresses(layout))] {
+    for (kind, members) in [("node", nodes.collect::<Vec<_>>()), ("proxy", proxies.collect())] {
         for (id, address) in members {
             // Writing to a String cannot fail.
             let _ = write!(text, "\n[[{kind}]]\nid = \"{id}\"\naddress = \"{address}\"\n");
@@ -137,7 +147,6 @@ pub(super) fn cluster_toml(layout: &Layout) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::ProxyPorts;
 
     fn layout() -> Layout {
         let proxies = vec![ProxyPorts { clients: 6382, admin: 9382 }];

@@ -1,0 +1,215 @@
+//! Proxies: whether they run, route alike, and answer what they are asked.
+
+use crate::monitoring::rule::{Fires, Rule, Severity};
+
+pub(super) fn rules() -> Vec<Rule> {
+    vec![
+        proxy_down(),
+        all_proxies_down(),
+        no_view(),
+        old_view(),
+        requests_expire(),
+        requests_wait(),
+        errors(),
+        node_connections_fail(),
+        connections_rejected(),
+    ]
+}
+
+fn proxy_down() -> Rule {
+    Rule {
+        name: "FastCacheProxyDown",
+        expression: "up{job=\"fastcache-proxy\"} == 0",
+        lasting_seconds: 60,
+        severity: Severity::Warning,
+        summary: "Proxy {{ $labels.instance }} does not answer",
+        description: "HAProxy sends new clients to the other proxies. Start it again; it serves as soon as it has \
+                      read the last view.",
+        anchor: "proxy-down",
+        fires: Fires {
+            series: &[
+                ("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "0x90"),
+                ("up{job=\"fastcache-proxy\",instance=\"proxy2\"}", "1x90"),
+            ],
+            alerts: &[&[("job", "fastcache-proxy"), ("instance", "proxy1")]],
+        },
+        silent: &[("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "1x30 0x4 1x55")],
+    }
+}
+
+fn all_proxies_down() -> Rule {
+    Rule {
+        name: "FastCacheAllProxiesDown",
+        expression: "sum by (job) (up{job=\"fastcache-proxy\"}) == 0",
+        lasting_seconds: 20,
+        severity: Severity::Critical,
+        summary: "No proxy answers: the cache is down",
+        description: "Applications get no answer at all. What do the proxies have in common: a host, a release, a \
+                      setting? Their logs end with the reason.",
+        anchor: "all-proxies-down",
+        fires: Fires {
+            series: &[
+                ("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "0x90"),
+                ("up{job=\"fastcache-proxy\",instance=\"proxy2\"}", "0x90"),
+            ],
+            alerts: &[&[("job", "fastcache-proxy")]],
+        },
+        silent: &[
+            ("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "0x90"),
+            ("up{job=\"fastcache-proxy\",instance=\"proxy2\"}", "1x90"),
+        ],
+    }
+}
+
+fn no_view() -> Rule {
+    Rule {
+        name: "FastCacheProxyWithoutView",
+        expression: "cache_proxy_view_epoch == 0",
+        lasting_seconds: 30,
+        severity: Severity::Critical,
+        summary: "Proxy {{ $labels.instance }} has had no view of the health service",
+        description: "It routes by the cluster.toml it was given, or else not at all. Either the health service has \
+                      published no view yet, or this proxy cannot reach it: GET /health/view of the health service \
+                      tells which.",
+        anchor: "no-view",
+        fires: Fires {
+            series: &[("cache_proxy_view_epoch{instance=\"proxy1\"}", "0x90")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_view_epoch{instance=\"proxy1\"}", "0x2 7x87")],
+    }
+}
+
+/// All proxies follow a new view within milliseconds; a scrape that falls between two of them is over at the next.
+fn old_view() -> Rule {
+    Rule {
+        name: "FastCacheProxyRoutesByOldView",
+        expression: "cache_proxy_view_epoch < scalar(max(cache_proxy_view_epoch or health_service_epoch))",
+        lasting_seconds: 60,
+        severity: Severity::Critical,
+        summary: "Proxy {{ $labels.instance }} routes by an older view than the others",
+        description: "It is cut off from the health service. It may read and write keys on nodes that the others \
+                      have left, so its clients can see old values. Repair its way to the health service, or stop it.",
+        anchor: "proxies-disagree",
+        fires: Fires {
+            series: &[
+                ("cache_proxy_view_epoch{instance=\"proxy1\"}", "7x90"),
+                ("cache_proxy_view_epoch{instance=\"proxy2\"}", "8x90"),
+                ("cache_proxy_view_epoch{instance=\"proxy3\"}", "9x90"),
+                ("health_service_epoch{instance=\"health\"}", "9x90"),
+            ],
+            alerts: &[&[("instance", "proxy1")], &[("instance", "proxy2")]],
+        },
+        silent: &[
+            ("cache_proxy_view_epoch{instance=\"proxy1\"}", "7x86 8x3"),
+            ("cache_proxy_view_epoch{instance=\"proxy2\"}", "7x85 8x4"),
+            ("health_service_epoch{instance=\"health\"}", "7x85 8x4"),
+        ],
+    }
+}
+
+/// As long as the range of the rate, and so longer than a single burst is seen.
+fn requests_expire() -> Rule {
+    Rule {
+        name: "FastCacheRequestsExpire",
+        expression: "rate(cache_proxy_requests_expired_total[1m]) > 0",
+        lasting_seconds: 60,
+        severity: Severity::Critical,
+        summary: "Proxy {{ $labels.instance }} gives up requests: clients get errors",
+        description: "A node could not be reached for longer than the hold timeout, or did not reply within the \
+                      node timeout, and no view without it came. Is the health service up, is routing frozen, is a \
+                      node stuck in a slow command?",
+        anchor: "requests-expire",
+        fires: Fires {
+            series: &[("cache_proxy_requests_expired_total{instance=\"proxy1\"}", "0+1x90")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_requests_expired_total{instance=\"proxy1\"}", "0x30 5x60")],
+    }
+}
+
+fn requests_wait() -> Rule {
+    Rule {
+        name: "FastCacheRequestsWait",
+        expression: "min_over_time(cache_proxy_requests_waiting[1m]) > 0",
+        lasting_seconds: 60,
+        severity: Severity::Warning,
+        summary: "Proxy {{ $labels.instance }} holds requests all the time",
+        description: "A failover holds requests for milliseconds. Minutes of it mean that a node in service takes \
+                      no connection from this proxy: look at the proxy's log for the node's name, and at its limit \
+                      of clients.",
+        anchor: "requests-expire",
+        fires: Fires {
+            series: &[("cache_proxy_requests_waiting{instance=\"proxy1\"}", "3x90")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_requests_waiting{instance=\"proxy1\"}", "0x30 9 0x3 9 0x53 9")],
+    }
+}
+
+/// One request in a hundred, and only where there is traffic: a few mistyped commands are nobody's alarm.
+fn errors() -> Rule {
+    Rule {
+        name: "FastCacheProxyErrors",
+        expression: "rate(cache_proxy_errors_total[5m]) / rate(cache_proxy_requests_total[5m]) > 0.01 \
+                     and rate(cache_proxy_errors_total[5m]) > 0.1",
+        lasting_seconds: 300,
+        severity: Severity::Warning,
+        summary: "Proxy {{ $labels.instance }} answers more than 1 % of the requests with errors of its own",
+        description: "Either clients use what the proxy refuses (transactions, keys on different nodes, unknown \
+                      commands) or nodes cannot be reached. When no request expires it is the clients: see with \
+                      `redis-cli -p 6380` what the command is answered.",
+        anchor: "proxy-errors",
+        fires: Fires {
+            series: &[
+                ("cache_proxy_errors_total{instance=\"proxy1\"}", "0+20x90"),
+                ("cache_proxy_requests_total{instance=\"proxy1\"}", "0+1000x90"),
+            ],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[
+            ("cache_proxy_errors_total{instance=\"proxy1\"}", "0+5x90"),
+            ("cache_proxy_requests_total{instance=\"proxy1\"}", "0+1000x90"),
+            ("cache_proxy_errors_total{instance=\"proxy2\"}", "0x60 1x30"),
+            ("cache_proxy_requests_total{instance=\"proxy2\"}", "0x60 1x30"),
+        ],
+    }
+}
+
+/// A dead node costs a connection per proxy and second at most until the view without it is there.
+fn node_connections_fail() -> Rule {
+    Rule {
+        name: "FastCacheNodeConnectionsFail",
+        expression: "rate(cache_proxy_node_connection_failures_total[5m]) > 0.1",
+        lasting_seconds: 300,
+        severity: Severity::Warning,
+        summary: "Proxy {{ $labels.instance }} keeps losing connections to nodes",
+        description: "If all proxies tell this, a node is down or refuses connections. If one does, its path to that \
+                      node is broken: the health service, which reaches the node, does not take it out of service. \
+                      The proxy's log names the node.",
+        anchor: "node-connections-fail",
+        fires: Fires {
+            series: &[("cache_proxy_node_connection_failures_total{instance=\"proxy1\"}", "0+5x90")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_node_connection_failures_total{instance=\"proxy1\"}", "0x20 4x70")],
+    }
+}
+
+fn connections_rejected() -> Rule {
+    Rule {
+        name: "FastCacheConnectionsRejected",
+        expression: "increase(cache_proxy_client_connections_rejected_total[5m]) > 0",
+        lasting_seconds: 0,
+        severity: Severity::Warning,
+        summary: "Proxy {{ $labels.instance }} turns clients away",
+        description: "It has as many clients as it lets in. Do applications leak connections, or are their pools too \
+                      large? Otherwise raise the proxy's limit of clients and of open files, or add proxies.",
+        anchor: "connections-rejected",
+        fires: Fires {
+            series: &[("cache_proxy_client_connections_rejected_total{instance=\"proxy1\"}", "0x80 1x10")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_client_connections_rejected_total{instance=\"proxy1\"}", "5x90")],
+    }
+}

@@ -1,0 +1,228 @@
+//! HAProxy in front of the proxies: one that drains, dies or hangs loses its clients without an error for
+//! them, and a reload loses nobody.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::Client;
+use crate::eventually::eventually;
+use crate::http;
+use crate::load::Load;
+use crate::up::Up;
+
+/// A proxy that drains or is dead gets no new client after this.
+const OUT_WITHIN: Duration = Duration::from_secs(2);
+/// As many idle clients as leave no doubt that both proxies have some.
+const IDLE_CLIENTS: usize = 20;
+const BUSY_CLIENTS: usize = 8;
+
+#[test]
+fn a_proxy_that_drains_loses_its_clients_without_an_error() {
+    let up = Up::start_with("haproxy", |command| {
+        command.args(["--lame-duck", "4s"]);
+    });
+    let mut idle = idle_clients(&up);
+    let busy = Load::start(&[&up.entry()], BUSY_CLIENTS);
+    busy.until_answered(1_000);
+    let proxy1 = proxy1(&up);
+    let began = Instant::now();
+    signal(proxy1, Signal::TERM);
+    until_proxy1_is(&up, &["NOLB", "DRAIN"]);
+    assert!(began.elapsed() < OUT_WITHIN, "{:?}", began.elapsed());
+    for _ in 0..IDLE_CLIENTS {
+        assert_ne!(process_id(&mut up.client()), proxy1);
+    }
+    // Those it has are served to the end.
+    let served = idle.iter_mut().map(|client| client.ask()).filter(|answer| answer.is_ok()).count();
+    assert_eq!(served, IDLE_CLIENTS);
+    eventually("proxy1 has ended", || {
+        if fs::exists(format!("/proc/{proxy1}")).unwrap_or(true) { Err("it runs".to_owned()) } else { Ok(()) }
+    });
+    until_closed_by(proxy1, idle);
+    busy.until_answered(1_000);
+    // These do not look before they ask: at most, each finds its connection closed once, and asks again.
+    let report = busy.stop();
+    assert!(report.errors.is_empty() && report.stale.is_empty(), "{report:#?}");
+    assert!(report.broken.len() <= BUSY_CLIENTS, "{report:#?}");
+}
+
+#[test]
+fn clients_of_a_proxy_that_dies_or_hangs_are_let_go() {
+    let up = Up::start("haproxy");
+    for (how, out_within) in [
+        // Silence is found out by timeouts, three of them.
+        (Signal::STOP, OUT_WITHIN + Duration::from_secs(1)),
+        (Signal::KILL, OUT_WITHIN),
+    ] {
+        let idle = idle_clients(&up);
+        let proxy1 = proxy1(&up);
+        let began = Instant::now();
+        signal(proxy1, how);
+        until_proxy1_is(&up, &["DOWN"]);
+        assert!(began.elapsed() < out_within, "{how:?}: {:?}", began.elapsed());
+        until_closed_by(proxy1, idle);
+        for _ in 0..IDLE_CLIENTS {
+            assert_ne!(process_id(&mut up.client()), proxy1);
+        }
+        if how == Signal::STOP {
+            signal(proxy1, Signal::CONT);
+            until_proxy1_is(&up, &["UP"]);
+        }
+    }
+}
+
+#[test]
+fn a_reload_loses_nobody() {
+    let up = Up::start("haproxy");
+    let mut idle = idle_clients(&up);
+    let master = haproxy_master(&up);
+    let before = children(master);
+    let load = Load::start(&[&up.entry()], BUSY_CLIENTS);
+    load.until_answered(1_000);
+    signal(master, Signal::USR2);
+    eventually("a new worker has taken over", || {
+        let now = children(master);
+        if now.difference(&before).next().is_some() { Ok(()) } else { Err(format!("still {now:?}")) }
+    });
+    load.until_answered(1_000);
+    for client in &mut idle {
+        client.ask().expect("an idle client notices nothing");
+    }
+    assert_eq!(up.client().ask("PING"), "+PONG\r\n");
+    load.stop().assert_unharmed();
+    assert!(before.is_subset(&children(master)), "the old worker serves its clients");
+    drop(idle);
+    eventually("the old worker has ended with its last client", || {
+        let left: BTreeSet<i32> = before.intersection(&children(master)).copied().collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+}
+
+#[test]
+fn a_password_protects_the_statistics_page() {
+    let up = Up::start_with("haproxy", |command| {
+        command.env("STATS_PASSWORD", "open sesame, \"$friend\"").args(["--balance", "leastconn"]);
+    });
+    let stats = format!("127.0.0.1:{}", up.ports.stats);
+    let status = |path| http::get(&stats, path).expect("HAProxy answers").0;
+    assert_eq!(
+        (status("/stats"), status("/stats;csv"), status("/metrics"), status("/livez")),
+        (401, 401, 200, 200)
+    );
+    // admin and the password, in base64.
+    let login = "Authorization: Basic YWRtaW46b3BlbiBzZXNhbWUsICIkZnJpZW5kIg==";
+    let request = format!("GET /stats HTTP/1.0\r\n{login}\r\n\r\n");
+    let answer = http::exchange(&stats, request.as_bytes()).expect("HAProxy answers");
+    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// A connection of a pool: used now and then, and looked at before.
+struct Idle {
+    socket: TcpStream,
+    client: Client,
+    /// The process id of the proxy that serves it.
+    proxy: i32,
+}
+
+impl Idle {
+    fn connect(address: &str) -> io::Result<Self> {
+        let socket = TcpStream::connect(address)?;
+        let mut client = Client::over(socket.try_clone()?);
+        let proxy = process_id(&mut client);
+        Ok(Self { socket, client, proxy })
+    }
+
+    fn ask(&mut self) -> io::Result<Vec<u8>> {
+        self.client.try_ask(&[b"SET", b"idle", b"1"])
+    }
+
+    /// Whether the other side has closed it; an error when it was torn down.
+    fn is_closed(&mut self) -> io::Result<bool> {
+        self.socket.set_nonblocking(true)?;
+        let seen = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false)?;
+        match seen {
+            Ok(0) => Ok(true),
+            Ok(_) => Err(io::Error::other("something that nobody asked for")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Clients that have been served once.
+fn idle_clients(up: &Up) -> Vec<Idle> {
+    (0..IDLE_CLIENTS).map(|_| Idle::connect(&up.entry()).expect("the entry listens")).collect()
+}
+
+/// Waits until all clients of this proxy see a close, and not a reset; the others notice nothing.
+fn until_closed_by(proxy: i32, clients: Vec<Idle>) {
+    let (mut its_own, others): (Vec<Idle>, Vec<Idle>) =
+        clients.into_iter().partition(|client| client.proxy == proxy);
+    assert!(!its_own.is_empty() && !others.is_empty(), "{} and {}", its_own.len(), others.len());
+    eventually("the clients of a proxy that is gone see a close", || {
+        let closed = its_own.iter_mut().map(Idle::is_closed).collect::<io::Result<Vec<bool>>>();
+        let closed = closed.expect("a close, and not a reset");
+        if closed.iter().all(|is_closed| *is_closed) { Ok(()) } else { Err(format!("{closed:?}")) }
+    });
+    for mut client in others {
+        assert!(!client.is_closed().expect("nothing happens to it"));
+        client.ask().expect("a client of another proxy notices nothing");
+    }
+}
+
+/// The process id of the first proxy, asked past HAProxy.
+fn proxy1(up: &Up) -> i32 {
+    process_id(&mut Client::connect(&format!("127.0.0.1:{}", up.ports.first_proxy)).expect("proxy1 listens"))
+}
+
+fn process_id(client: &mut Client) -> i32 {
+    let info = client.ask("INFO server");
+    info.lines().find_map(|line| line.strip_prefix("process_id:")?.parse().ok()).expect("a process id")
+}
+
+fn signal(process: i32, signal: Signal) {
+    kill_process(Pid::from_raw(process).expect("a process id"), signal).expect("the process runs");
+}
+
+fn until_proxy1_is(up: &Up, states: &[&str]) {
+    let line = |state: &&str| {
+        format!("haproxy_server_status{{proxy=\"proxies\",server=\"proxy1\",state=\"{state}\"}} 1")
+    };
+    eventually(&format!("proxy1 is {states:?}"), || {
+        let (_, metrics) = http::get(&format!("127.0.0.1:{}", up.ports.stats), "/metrics")?;
+        if states.iter().map(line).any(|line| metrics.contains(&line)) {
+            Ok(())
+        } else {
+            Err("not yet".to_owned())
+        }
+    });
+}
+
+/// The process that reloads: `up` has one child of that name.
+fn haproxy_master(up: &Up) -> i32 {
+    let parent = i32::try_from(up.process.id()).expect("a process id");
+    let is_haproxy =
+        |id: &i32| fs::read_to_string(format!("/proc/{id}/comm")).is_ok_and(|name| name.trim() == "haproxy");
+    children(parent).into_iter().find(is_haproxy).expect("HAProxy is a child of `up`")
+}
+
+/// The processes that this one has started and that have not ended.
+fn children(parent: i32) -> BTreeSet<i32> {
+    let entries = fs::read_dir("/proc").expect("this is Linux").flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| parent_of(*id) == Some(parent)).collect()
+}
+
+fn parent_of(process: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // After the name, in parentheses, which may hold anything: the state, and then the parent.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    fields.next()?.parse().ok().filter(|_| state != "Z")
+}

@@ -20,7 +20,10 @@ fn down() -> Rule {
             series: &[("up{job=\"haproxy\",instance=\"haproxy\"}", "0x90")],
             alerts: &[&[("job", "haproxy"), ("instance", "haproxy")]],
         },
-        silent: &[("up{job=\"haproxy\",instance=\"haproxy\"}", "1x30 0x2 1x57")],
+        silent: &[
+            ("up{job=\"prometheus\",instance=\"prometheus\"}", "0x90"),
+            ("up{job=\"haproxy\",instance=\"haproxy\"}", "1x30 0x2 1x57"),
+        ],
     }
 }
 
@@ -38,7 +41,10 @@ fn no_proxy() -> Rule {
             series: &[("haproxy_backend_active_servers{proxy=\"proxies\",instance=\"haproxy\"}", "0x90")],
             alerts: &[&[("proxy", "proxies"), ("instance", "haproxy")]],
         },
-        silent: &[("haproxy_backend_active_servers{proxy=\"proxies\",instance=\"haproxy\"}", "1x90")],
+        silent: &[
+            ("haproxy_backend_active_servers{proxy=\"others\",instance=\"haproxy\"}", "0x90"),
+            ("haproxy_backend_active_servers{proxy=\"proxies\",instance=\"haproxy\"}", "1x90"),
+        ],
     }
 }
 
@@ -71,6 +77,10 @@ fn proxy_left_out() -> Rule {
             ]],
         },
         silent: &[
+            (
+                "haproxy_server_status{proxy=\"others\",server=\"one\",state=\"UP\",instance=\"haproxy\"}",
+                "0x90",
+            ),
             (
                 "haproxy_server_status{proxy=\"proxies\",server=\"proxy1\",state=\"UP\",instance=\"haproxy\"}",
                 "1x90",
@@ -128,9 +138,9 @@ fn connections_fail() -> Rule {
             )],
             alerts: &[&[("proxy", "proxies"), ("instance", "haproxy")]],
         },
-        silent: &[(
-            "haproxy_backend_connection_errors_total{proxy=\"proxies\",instance=\"haproxy\"}",
-            "0x30 3x60",
-        )],
+        silent: &[
+            ("haproxy_backend_connection_errors_total{proxy=\"others\",instance=\"haproxy\"}", "0+1x90"),
+            ("haproxy_backend_connection_errors_total{proxy=\"proxies\",instance=\"haproxy\"}", "0x30 3x60"),
+        ],
     }
 }

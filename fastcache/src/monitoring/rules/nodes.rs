@@ -58,6 +58,7 @@ fn many_nodes_down() -> Rule {
         anchor: "many-nodes-down",
         fires: Fires {
             series: &[
+                ("health_service_members{kind=\"proxy\",status=\"HEALTHY\",instance=\"health\"}", "5x90"),
                 ("health_service_members{kind=\"node\",status=\"UNHEALTHY\",instance=\"health\"}", "11x90"),
                 ("health_service_members{kind=\"node\",status=\"HEALTHY\",instance=\"health\"}", "39x90"),
             ],
@@ -144,6 +145,7 @@ fn rejoin_fails() -> Rule {
             alerts: &[&[("kind", "node"), ("member", "node1"), ("instance", "health")]],
         },
         silent: &[
+            ("health_service_member_healthy{kind=\"proxy\",member=\"proxy1\",instance=\"health\"}", "1x90"),
             ("health_service_member_healthy{kind=\"node\",member=\"node1\",instance=\"health\"}", "1x90"),
             (
                 "health_service_member_routable{kind=\"node\",member=\"node1\",instance=\"health\"}",

@@ -33,7 +33,10 @@ fn proxy_down() -> Rule {
             ],
             alerts: &[&[("job", "fastcache-proxy"), ("instance", "proxy1")]],
         },
-        silent: &[("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "1x30 0x4 1x55")],
+        silent: &[
+            ("up{job=\"prometheus\",instance=\"prometheus\"}", "0x90"),
+            ("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "1x30 0x4 1x55"),
+        ],
     }
 }
 
@@ -55,6 +58,7 @@ fn all_proxies_down() -> Rule {
             alerts: &[&[("job", "fastcache-proxy")]],
         },
         silent: &[
+            ("up{job=\"haproxy\",instance=\"haproxy\"}", "0x90"),
             ("up{job=\"fastcache-proxy\",instance=\"proxy1\"}", "0x90"),
             ("up{job=\"fastcache-proxy\",instance=\"proxy2\"}", "1x90"),
         ],
@@ -168,6 +172,9 @@ fn errors() -> Rule {
             alerts: &[&[("instance", "proxy1")]],
         },
         silent: &[
+            // A tenth of the requests of somebody who tries commands by hand.
+            ("cache_proxy_errors_total{instance=\"proxy3\"}", "0+0.5x90"),
+            ("cache_proxy_requests_total{instance=\"proxy3\"}", "0+5x90"),
             ("cache_proxy_errors_total{instance=\"proxy1\"}", "0+5x90"),
             ("cache_proxy_requests_total{instance=\"proxy1\"}", "0+1000x90"),
             ("cache_proxy_errors_total{instance=\"proxy2\"}", "0x60 1x30"),

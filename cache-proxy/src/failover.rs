@@ -16,7 +16,7 @@ use crate::hold::{Held, Sent};
 use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
 use crate::pipeline::Waiter;
-use crate::target::Target;
+use crate::target::{Receiver, Target};
 
 /// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
 /// keeps it informed.
@@ -31,7 +31,7 @@ impl Dispatcher {
         link.heard = now;
         link.suspected = None;
         for request in handshake {
-            link.pipeline.push(&request, Waiter { bound: true, ..Waiter::new(Target::Handshake, now) });
+            link.pipeline.push(&request, Waiter { bound: true, ..Waiter::new(Target::HANDSHAKE, now) });
         }
         self.list_link(id);
     }
@@ -136,7 +136,7 @@ impl Dispatcher {
         let (node, protocol) = (link.node.clone(), link.protocol);
         for request in pipeline.unanswered() {
             let waiter = request.waiter;
-            if waiter.target == Target::Handshake {
+            if waiter.target == Target::HANDSHAKE {
                 continue;
             }
             let sent = match (request.sent, waiter.tried) {
@@ -213,13 +213,13 @@ impl Dispatcher {
         if let Some(command) = request.get(0).and_then(commands::lookup) {
             let (target, protocol, since) = (held.target, held.protocol, held.since);
             let tried = held.sent != Sent::Nowhere;
-            self.carry_out(command, Job { request, target, protocol, since, tried });
+            self.carry_out(command, &Job { request: &request, target, protocol, since, tried });
         }
     }
 
     /// Answers for a node that has left the cluster.
     fn deliver_absent(&mut self, target: Target) {
-        if let Target::Part { gather, .. } = target
+        if let Receiver::Part(gather, _) = target.receiver()
             && let Some(absent) = self.gathers.get(gather as usize).map(|gather| gather.absent())
         {
             self.deliver(target, absent);

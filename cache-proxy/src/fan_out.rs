@@ -19,7 +19,7 @@ impl Dispatcher {
         let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
         let stride = if split == Split::Pairs { 2 } else { 1 };
         let mut grouping = std::mem::take(&mut self.grouping);
-        let grouped = grouping.group(&job.request, stride, routing);
+        let grouped = grouping.group(job.request, stride, routing);
         match grouping.nodes() {
             _ if !grouped => self.fail(job.target, NO_NODE),
             [node] => self.send(*node, job.request.wire(), job, false),
@@ -40,7 +40,7 @@ impl Dispatcher {
             wire.clear();
             grouping.write_part(part, job.request.arg(0), &mut wire);
             // A gather is an entry of a slab that the hold and the links bound.
-            let target = Target::Part { gather: gather as u32, part };
+            let target = Target::part(gather as u32, part);
             self.send(*node, &wire, &Job { target, ..*job }, false);
         }
         self.spare.put(wire);
@@ -64,7 +64,7 @@ impl Dispatcher {
         };
         let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
         for (part, node) in (0..).zip(nodes) {
-            let target = Target::Part { gather: gather as u32, part };
+            let target = Target::part(gather as u32, part);
             self.send(node, job.request.wire(), &Job { target, ..*job }, true);
         }
     }
@@ -93,7 +93,7 @@ impl Dispatcher {
         args[1] = within.as_bytes();
         let mut wire = self.spare.take();
         encode_request(&mut wire, args.into_iter());
-        let target = Target::Part { gather: gather as u32, part: 0 };
+        let target = Target::part(gather as u32, 0);
         // Below `MOST_NODES`.
         self.send(NodeIndex(cursor.node as u16), &wire, &Job { target, ..*job }, true);
         self.spare.put(wire);

@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn it_is_complete_when_every_part_came_once() {
-        let mut gather = Gather::new(Target::Handshake, Merge::Sum, Protocol::Resp2, 2);
+        let mut gather = Gather::new(Target::HANDSHAKE, Merge::Sum, Protocol::Resp2, 2);
         assert!(!gather.take(1, b":2\r\n"));
         assert!(!gather.take(1, b":9\r\n"));
         assert!(!gather.take(7, b":9\r\n"));

@@ -145,7 +145,7 @@ mod tests {
     fn held(node: &str, bytes: usize) -> Held {
         Held {
             wire: vec![b'x'; bytes],
-            target: Target::Handshake,
+            target: Target::HANDSHAKE,
             protocol: Protocol::Resp2,
             since: Instant::now(),
             deadline: Instant::now(),

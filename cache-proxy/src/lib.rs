@@ -51,6 +51,7 @@ mod session;
 mod signal;
 mod stats;
 mod target;
+mod turn;
 mod view_follower;
 mod worker;
 

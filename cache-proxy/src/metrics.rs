@@ -12,11 +12,13 @@ use prometheus_client::registry::Registry;
 
 use crate::stats::{Published, Stats};
 
-/// The registry of `/metrics`.
+/// The registry of `/metrics`. What every process has (`process_…`, `build_info`) bears no prefix, as
+/// dashboards expect it.
 pub(crate) fn registry(workers: Vec<Arc<Published>>, readiness: Readiness) -> Registry {
-    let mut registry = Registry::with_prefix("cache_proxy");
+    let mut registry = Registry::default();
     daemon::process_metrics::register(&mut registry);
-    registry.register_collector(Box::new(Counts { workers, readiness }));
+    let own = registry.sub_registry_with_prefix("cache_proxy");
+    own.register_collector(Box::new(Counts { workers, readiness }));
     registry
 }
 

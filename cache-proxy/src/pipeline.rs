@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     fn target(index: u32) -> Target {
-        Target::Part { gather: index, part: 0 }
+        Target::part(index, 0)
     }
 
     fn pushed(pipeline: &mut Pipeline, wires: &[&str]) {

@@ -239,7 +239,7 @@ impl Session {
                 Ok(Some(len)) => {
                     let request = self.scanner.request(&bytes[taken..]);
                     if !request.is_empty() {
-                        dispatcher.request(self.id, request);
+                        dispatcher.request(self.id, &request);
                     }
                     taken += len;
                 }

@@ -22,18 +22,70 @@ pub(crate) fn id_of((index, client): (usize, &Client)) -> ClientId {
 /// Index of a gather in the worker's slab. A gather lives until all its parts are in, so no serial is needed.
 pub(crate) type GatherId = u32;
 
-/// The receiver of one reply.
+/// Where one reply goes, in two words: they travel in registers. An enum is written to memory piece by piece
+/// and copied at once, and such a copy waits until every earlier write is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
+pub(crate) struct Target {
+    who: u64,
+    /// A place, or a part's index with [`PART`], or [`HANDSHAKE`].
+    which: u64,
+}
+
+/// No client asks so often that a place has this bit.
+const PART: u64 = 1 << 62;
+
+/// Nor this one.
+const HANDSHAKE: u64 = 1 << 63;
+
+/// What a [`Target`] means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receiver {
     /// A client's place in line.
     Client(ClientId, Place),
-    /// Part `part` of a gather.
-    Part {
-        /// The gather.
-        gather: GatherId,
-        /// The part's index.
-        part: u16,
-    },
+    /// A part of a gather, by the part's index.
+    Part(GatherId, u16),
     /// The proxy itself: the reply to a connection's own handshake.
     Handshake,
+}
+
+impl Target {
+    /// The proxy itself.
+    pub(crate) const HANDSHAKE: Self = Self { who: 0, which: HANDSHAKE };
+
+    /// A client's place in line.
+    #[inline]
+    pub(crate) const fn client(id: ClientId, place: Place) -> Self {
+        Self { who: (id.serial as u64) << 32 | id.index as u64, which: place }
+    }
+
+    /// Part `part` of a gather.
+    #[inline]
+    pub(crate) const fn part(gather: GatherId, part: u16) -> Self {
+        Self { who: gather as u64, which: PART | part as u64 }
+    }
+
+    /// Who that is.
+    #[inline]
+    pub(crate) const fn receiver(self) -> Receiver {
+        // Each half is what was put there.
+        let (index, serial) = (self.who as u32, (self.who >> 32) as u32);
+        match self.which {
+            place if place < PART => Receiver::Client(ClientId { index, serial }, place),
+            HANDSHAKE.. => Receiver::Handshake,
+            part => Receiver::Part(index, part as u16),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_means_what_it_was_made_of() {
+        let id = ClientId { index: u32::MAX - 1, serial: u32::MAX };
+        assert_eq!(Target::client(id, PART - 1).receiver(), Receiver::Client(id, PART - 1));
+        assert_eq!(Target::part(u32::MAX, u16::MAX).receiver(), Receiver::Part(u32::MAX, u16::MAX));
+        assert_eq!(Target::HANDSHAKE.receiver(), Receiver::Handshake);
+    }
 }

@@ -5,7 +5,7 @@
 //! that go out, and the published counts.
 //!
 //! When bytes are written:
-//! - to a node: at the end of the loop's turn, so that requests of many clients go out in one write;
+//! - to a node: at the end of the loop's turn (see `turn`), so that requests of many clients go out in one write;
 //! - to a client: when every reply it is owed is there, or 16 KiB are, or they have waited 1 to 2 ms. Writing
 //!   at each reply would make one and a half writes per request of a pipeline.
 
@@ -35,6 +35,7 @@ use crate::session::{ClientSocket, Session};
 use crate::signal::Signal;
 use crate::stats::Published;
 use crate::target::ClientId;
+use crate::turn;
 
 /// Room for one read: a full pipeline of a client, or of a node's replies.
 pub(crate) const READ_LEN: usize = 64 * 1024;
@@ -74,9 +75,11 @@ pub(crate) struct Worker {
     /// Where every read of this thread lands: an idle connection holds no buffer.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     sockets: RefCell<Vec<Option<Rc<ClientSocket>>>>,
-    links: RefCell<Vec<Option<LinkTask>>>,
+    pub(crate) links: RefCell<Vec<Option<LinkTask>>>,
     /// Links have bytes to write.
-    turn: Signal,
+    pub(crate) turn: Signal,
+    /// Requests until the last write to the links.
+    pub(crate) gathered: Cell<u64>,
     /// Clients that have, or had, replies that wait for others.
     lingering: RefCell<Vec<ClientId>>,
     linger: Signal,
@@ -92,8 +95,8 @@ pub(crate) struct Worker {
 }
 
 #[derive(Debug)]
-struct LinkTask {
-    socket: Rc<LinkSocket>,
+pub(crate) struct LinkTask {
+    pub(crate) socket: Rc<LinkSocket>,
     task: AbortHandle,
 }
 
@@ -112,6 +115,7 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         sockets: RefCell::default(),
         links: RefCell::default(),
         turn: Signal::default(),
+        gathered: Cell::new(0),
         lingering: RefCell::default(),
         linger: Signal::default(),
         lingered: Cell::new(0),
@@ -126,7 +130,7 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         let listener = TcpListener::from_std(listener)?;
         accepting.push(spawn_local(accept(Rc::clone(&worker), listener, phases.clone())));
     }
-    spawn_local(write_to_links(Rc::clone(&worker)));
+    spawn_local(turn::write_to_links(Rc::clone(&worker)));
     spawn_local(write_lingering(Rc::clone(&worker)));
     spawn_local(watch_deadlines(Rc::clone(&worker)));
     spawn_local(follow_routing(Rc::clone(&worker), routing));
@@ -163,30 +167,6 @@ async fn follow_routing(worker: Rc<Worker>, mut routing: watch::Receiver<Option<
         }
         if routing.changed().await.is_err() {
             return;
-        }
-    }
-}
-
-/// Runs behind the tasks that were ready in the same turn, so it sees all that they have gathered.
-async fn write_to_links(worker: Rc<Worker>) {
-    let mut listed = Vec::new();
-    let var = |n| std::env::var(n).ok().and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
-    let (min, max) = (var("FC_MIN"), var("FC_MAX"));
-    let mut last = 0;
-    loop {
-        worker.turn.raised().await;
-        let mut count = worker.dispatcher.borrow().stats.requests - last;
-        for _ in 0..max {
-            if count < min { break; }
-            tokio::task::yield_now().await;
-            let now = worker.dispatcher.borrow().stats.requests - last;
-            if now == count { break; }
-            count = now;
-        }
-        last += count;
-        std::mem::swap(&mut listed, &mut worker.dispatcher.borrow_mut().outbox.links);
-        for id in listed.drain(..) {
-            worker.write_to_link(id);
         }
     }
 }
@@ -323,15 +303,6 @@ impl Worker {
         }
         if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing || leaving {
             socket.attention.raise();
-        }
-    }
-
-    fn write_to_link(&self, id: LinkId) {
-        let mut dispatcher = self.dispatcher.borrow_mut();
-        let Some(link) = dispatcher.links.get_mut(id) else { return };
-        link.listed = false;
-        if let Some(Some(task)) = self.links.borrow().get(id) {
-            task.socket.write(&mut link.pipeline);
         }
     }
 

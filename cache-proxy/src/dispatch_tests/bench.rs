@@ -81,7 +81,7 @@ impl Bench {
         let line = format!("{line}\r\n");
         let mut scanner = RequestScanner::new(Limits::default());
         scanner.scan(line.as_bytes()).unwrap().unwrap();
-        self.worker.request(client, scanner.request(line.as_bytes()));
+        self.worker.request(client, &scanner.request(line.as_bytes()));
     }
 
     pub(crate) fn link(&self, node: &str, protocol: Protocol) -> LinkId {
@@ -182,6 +182,6 @@ impl Bench {
         resp::encode_request(&mut wire, [&b"SET"[..], key.as_bytes(), value.as_bytes()].into_iter());
         let mut scanner = RequestScanner::new(Limits::default());
         scanner.scan(&wire).unwrap().unwrap();
-        self.worker.request(client, scanner.request(&wire));
+        self.worker.request(client, &scanner.request(&wire));
     }
 }

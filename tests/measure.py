@@ -232,7 +232,7 @@ def throughput():
 
 def main():
     if not BINARY.exists():
-        raise SystemExit("build it first: cargo build --release")
+        raise SystemExit("build it first: cargo build --release --package fastcache")
     # Python ends at SIGTERM without a word to anybody; as an exception, everything is put away.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Cluster() as cluster:

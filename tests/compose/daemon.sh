@@ -57,9 +57,13 @@ start_daemon() {
     export DOCKER_HOST=$own_socket
     if daemon_answers >/dev/null 2>&1; then return; fi
     as_root mkdir -p "$own_data" "$own_run"
-    as_root env PATH="$PATH:/usr/sbin:/sbin" dockerd --host "$own_socket" --group "$(id -gn)" --data-root "$own_data/docker" \
-        --exec-root "$own_run/exec" --pidfile "$own_run/docker.pid" >"$work/dockerd.log" 2>&1 &
+    # In a process group of its own (-m), because Ctrl-C must not end it before what runs in it is removed.
+    set -m
+    as_root env PATH="$PATH:/usr/sbin:/sbin" dockerd --host "$own_socket" --group "$(id -gn)" \
+        --data-root "$own_data/docker" --exec-root "$own_run/exec" --pidfile "$own_run/docker.pid" \
+        </dev/null >"$work/dockerd.log" 2>&1 9>&- &
     daemon_pid=$!
+    set +m
     if ! eventually 60 daemon_answers_or_ended >/dev/null 2>&1 || ! daemon_answers >/dev/null 2>&1; then
         grep -v level=info "$work/dockerd.log" | tail -n 3 >&2
         cat >&2 <<'TEXT'

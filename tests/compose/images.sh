@@ -4,7 +4,7 @@
 # those that users run, also on a machine without a registry. Sourced by compose.sh.
 #
 # A stand-in has what our files rely on (users, paths, entry point, stop signal), not more; its programs are
-# Debian's versions. The label tells it from a real image, which is never replaced.
+# Debian's versions, which may be older. The label tells it from a real image, which is never replaced.
 
 stand_in_label=org.fastcache.stand-in
 
@@ -82,7 +82,8 @@ stand_in_rust() {
 FROM debian:$suite-slim
 LABEL $stand_in_label=yes
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev && rm -rf /var/lib/apt/lists/*
-ENV CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ENV CARGO_HOME=/usr/local/cargo
+ENV PATH=/usr/local/cargo/bin:/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 $(cargo_environment)
 COPY ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY config.toml /usr/local/cargo/config.toml
@@ -129,8 +130,8 @@ LABEL $stand_in_label=yes
 RUN apt-get update && apt-get install --yes --no-install-recommends haproxy && rm -rf /var/lib/apt/lists/* \
     && rm -rf /etc/haproxy && mkdir -p /usr/local/etc/haproxy /var/lib/haproxy \
     && ln -s /usr/sbin/haproxy /usr/local/sbin/haproxy \
-    && printf '#!/bin/sh\nset -e\n[ "\${1#-}" = "\$1" ] || set -- haproxy "\$@"\n[ "\$1" != haproxy ] || { shift; set -- haproxy -W -db "\$@"; }\nexec "\$@"\n' >/usr/local/bin/docker-entrypoint.sh \
-    && chmod 755 /usr/local/bin/docker-entrypoint.sh
+    && printf '%s\n' '#!/bin/sh' '[ "\$1" != haproxy ] || { shift; set -- haproxy -W -db "\$@"; }' 'exec "\$@"' \
+        >/usr/local/bin/docker-entrypoint.sh && chmod 755 /usr/local/bin/docker-entrypoint.sh
 STOPSIGNAL SIGUSR1
 USER haproxy
 WORKDIR /var/lib/haproxy

@@ -3,9 +3,9 @@
 
     load.py PORT        until SIGTERM; then one line of JSON with the counts
 
-Busy connections write and read their own keys without a pause to speak of; idle ones are used once a second, as the
-connections of an application's pool are. Like such a pool, a client looks whether its connection was closed before it
-uses it: that is no error, an unanswered request is.
+Busy clients write and read keys of their own; idle ones rest between a first use and a last one, as connections in an
+application's pool do. Like such a pool, a client looks before each request whether its connection was closed: that is
+no error (`closed`, `reset`), a request that was sent and not answered is one (`broken`).
 """
 
 import asyncio
@@ -16,8 +16,9 @@ import time
 from collections import Counter
 
 BUSY, IDLE = 20, 40
-# Enough load to have requests in flight at every moment, and too little to keep a small machine from the rest.
-BUSY_PAUSE, IDLE_PAUSE = 0.01, 1.0
+# Between two requests of a busy client. Together a thousand requests a second, so that some are always on their way;
+# and each client has the time to see that its connection was closed behind its last reply.
+BUSY_PAUSE = 0.02
 # An unanswered request is given up after the longest time that a proxy holds one, and some more.
 PATIENCE = 5.0
 PORT = int(sys.argv[1])
@@ -31,35 +32,41 @@ class Client:
     def __init__(self, name, pause, counts):
         self.name, self.pause, self.counts = name, pause, counts
         self.reader = self.writer = None
-        self.written = None
+        self.written = 0
 
     async def run(self, stop):
-        number = 0
-        while not stop.is_set():
+        """Without a pause to make, rests until it is stopped."""
+        number, last = 0, False
+        while not last:
+            last = stop.is_set()
             number += 1
-            began = time.monotonic()
-            try:
-                await asyncio.wait_for(self.use(number), PATIENCE)
-            except Refused as error:
-                self.counts["errors"] += 1
-                print(f"{self.name}: {error}", file=sys.stderr)
-            except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
-                self.counts["broken"] += 1
-                print(f"{self.name}: {type(error).__name__} {error}", file=sys.stderr)
-                self.close()
-            else:
-                self.counts["used"] += 1
-            self.counts["slowest_ms"] = max(self.counts["slowest_ms"], round((time.monotonic() - began) * 1000))
-            await asyncio.wait([stop.task], timeout=self.pause)
+            for request in (self.write(number), self.read()):
+                await self.attempt(request)
+                await asyncio.wait([stop.task], timeout=self.pause)
         self.close()
 
-    async def use(self, number):
-        """Writes a number and reads it back; a failure may have lost it, but an older one must not come back."""
-        await self.reopen()
-        value = b"%d" % number
+    async def attempt(self, request):
+        began = time.monotonic()
+        try:
+            await asyncio.wait_for(request, PATIENCE)
+        except Refused as error:
+            self.counts["errors"] += 1
+            print(f"{self.name}: {error}", file=sys.stderr)
+        except (OSError, asyncio.IncompleteReadError, asyncio.TimeoutError) as error:
+            self.counts["broken"] += 1
+            print(f"{self.name}: {type(error).__name__} {error}", file=sys.stderr)
+            self.close()
+        else:
+            self.counts["used"] += 1
+        self.counts["slowest_ms"] = max(self.counts["slowest_ms"], round((time.monotonic() - began) * 1000))
+
+    async def write(self, number):
         # What an unanswered SET has done is not known, so only an acknowledged one counts.
-        if await self.call(b"SET", self.name.encode(), value) == b"OK":
+        if await self.call(b"SET", self.name.encode(), b"%d" % number) == b"OK":
             self.written = number
+
+    async def read(self):
+        """A failure may have lost what was written, but an older value must not come back."""
         found = await self.call(b"GET", self.name.encode())
         if found is None:
             self.counts["lost"] += 1
@@ -77,6 +84,7 @@ class Client:
             self.reader, self.writer = await asyncio.open_connection("127.0.0.1", PORT)
 
     async def call(self, *words):
+        await self.reopen()
         self.writer.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
         line = (await self.reader.readuntil(b"\r\n"))[:-2]
         if line[:1] == b"-":
@@ -99,7 +107,7 @@ async def main():
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     counts = {}
     clients = []
-    for kind, amount, pause in (("busy", BUSY, BUSY_PAUSE), ("idle", IDLE, IDLE_PAUSE)):
+    for kind, amount, pause in (("busy", BUSY, BUSY_PAUSE), ("idle", IDLE, None)):
         counts[kind] = Counter({key: 0 for key in "used errors broken stale lost closed reset slowest_ms".split()})
         clients += [Client(f"load:{kind}:{index}", pause, counts[kind]) for index in range(amount)]
     await asyncio.gather(*(client.run(stop) for client in clients))

@@ -2,8 +2,8 @@
 
 use crate::engine::{Limits, Policy};
 use crate::types::sorted_set::PackedLimits;
-use daemon::{Kind, Program, Setting, Settings};
-use std::fmt;
+use daemon::{Kind, Program, Secret, Setting, Settings};
+use std::ops::RangeInclusive;
 
 /// What a user can set.
 pub static PROGRAM: Program = Program {
@@ -12,7 +12,7 @@ pub static PROGRAM: Program = Program {
     settings: &SETTINGS,
 };
 
-static SETTINGS: [Setting; 9] = [
+static SETTINGS: [Setting; 10] = [
     Setting::new("host", Some("NODE_HOST"), Some("127.0.0.1"), Kind::Host, "Address to listen on"),
     Setting::new(
         "port",
@@ -50,6 +50,13 @@ static SETTINGS: [Setting; 9] = [
         Kind::Count { min: 1, max: u32::MAX as u64 },
         "Most clients at a time",
     ),
+    Setting::new(
+        "proto-max-bulk-len",
+        Some("PROTO_MAX_BULK_LEN"),
+        Some("512mb"),
+        Kind::SizeWithin { min: *MAX_BULK_LEN.start(), max: *MAX_BULK_LEN.end() },
+        "Longest value; writing one takes up to three times as much for a moment. Not less than the proxies allow",
+    ),
     Setting::new("requirepass", Some("NODE_PASSWORD"), None, Kind::Secret, "Password that clients must give"),
     Setting::new(
         "admin-port",
@@ -61,7 +68,7 @@ static SETTINGS: [Setting; 9] = [
 ];
 
 /// A validated configuration.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Address to listen on.
     pub host: String,
@@ -74,7 +81,7 @@ pub struct Config {
     /// Most clients at a time.
     pub maxclients: usize,
     /// Password; empty is none.
-    pub requirepass: String,
+    pub requirepass: Secret,
     /// Port of the admin endpoints.
     pub admin_port: Option<u16>,
     /// Seconds after which a silent client is disconnected; 0 is never.
@@ -85,6 +92,9 @@ pub struct Config {
     pub max_reply_len: usize,
 }
 
+/// What `proto-max-bulk-len` can be, in bytes: Redis' least, and what the scanner was built for.
+pub(crate) const MAX_BULK_LEN: RangeInclusive<u64> = (1 << 20)..=(512 << 20);
+
 /// Room for the longest string and the batch before it. MGET or KEYS could ask for far more, and would take the
 /// node's memory along: a buffer that grows by doubling may take twice as much for a moment.
 const REPLY_MAX: usize = 512 * 1024 * 1024 + 512 * 1024;
@@ -93,6 +103,7 @@ impl Config {
     /// Reads the settings; their kinds have been checked already.
     pub fn from_settings(settings: &Settings) -> Self {
         let policy = Policy::named(settings.text("maxmemory-policy")).unwrap_or(Policy::NoEviction);
+        let max_bulk_len = settings.size("proto-max-bulk-len") as usize;
         Self {
             host: settings.text("host").to_owned(),
             port: settings.port("port"),
@@ -104,28 +115,13 @@ impl Config {
                 packed: PackedLimits::default(),
             },
             maxclients: settings.count("maxclients") as usize,
-            requirepass: settings.optional_text("requirepass").unwrap_or_default().to_owned(),
+            requirepass: settings.optional_text("requirepass").unwrap_or_default().into(),
             admin_port: settings.optional_port("admin-port"),
+            max_bulk_len,
+            // Who may send no more than this needs no longer reply than this.
+            max_reply_len: resp::Limits::with_max_bulk_len(max_bulk_len).max_request_len.min(REPLY_MAX),
             ..Self::default()
         }
-    }
-}
-
-impl fmt::Debug for Config {
-    /// Without the password: this may end in a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("node_id", &self.node_id)
-            .field("limits", &self.limits)
-            .field("maxclients", &self.maxclients)
-            .field("requirepass", &!self.requirepass.is_empty())
-            .field("admin_port", &self.admin_port)
-            .field("timeout", &self.timeout)
-            .field("max_bulk_len", &self.max_bulk_len)
-            .field("max_reply_len", &self.max_reply_len)
-            .finish()
     }
 }
 
@@ -144,7 +140,7 @@ impl Default for Config {
                 packed: PackedLimits::default(),
             },
             maxclients: 10_000,
-            requirepass: String::new(),
+            requirepass: Secret::default(),
             admin_port: None,
             timeout: 0,
             max_bulk_len: resp::Limits::default().max_bulk_len,
@@ -155,12 +151,26 @@ impl Default for Config {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, PROGRAM};
 
     #[test]
     fn debug_output_never_shows_the_password() {
-        let config = Config { requirepass: "hunter2".to_owned(), ..Config::default() };
+        let config = Config { requirepass: "hunter2".into(), ..Config::default() };
         let shown = format!("{config:?}");
-        assert!(shown.contains("requirepass: true") && !shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("requirepass: ***") && !shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn the_longest_value_can_be_set_and_bounds_replies_too() {
+        let lengths = |flags: &[&str]| {
+            let config = Config::from_settings(&PROGRAM.from_flags(flags).unwrap());
+            (config.max_bulk_len, config.max_reply_len)
+        };
+        let Config { max_bulk_len, max_reply_len, .. } = Config::default();
+        assert_eq!(lengths(&[]), (max_bulk_len, max_reply_len), "Redis' own");
+        assert_eq!(lengths(&["--proto-max-bulk-len", "48mb"]), (48 << 20, 96 << 20));
+        for wrong in ["1023kb", "513mb", "0"] {
+            assert!(PROGRAM.from_flags(&["--proto-max-bulk-len", wrong]).is_err(), "{wrong}");
+        }
     }
 }

@@ -245,7 +245,7 @@ impl Connection {
         let limits = if node.must_authenticate(&self.client) {
             strangers_limits()
         } else {
-            Limits { max_bulk_len: node.config.max_bulk_len, ..Limits::default() }
+            Limits::with_max_bulk_len(node.config.max_bulk_len)
         };
         if limits != self.limits {
             self.limits = limits;

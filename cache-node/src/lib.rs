@@ -46,6 +46,7 @@ pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
             );
             config.maxclients = room;
         }
+        memory::warn_of_a_lower_limit(config.limits.maxmemory);
         let shutdown = daemon::shutdown::signal();
         daemon::ready_line(listener.local_addr()?)?;
         run_with(listener, admin, config, shutdown).await

@@ -78,7 +78,7 @@ fn large_values_come_and_go_whole() {
 
 #[test]
 fn a_password_is_asked_for() {
-    let node = Node::start(Config { requirepass: "secret".to_owned(), ..Config::default() });
+    let node = Node::start(Config { requirepass: "secret".into(), ..Config::default() });
     let mut client = node.connect();
     assert_eq!(client.say("GET k"), "-NOAUTH Authentication required.\r\n");
     assert!(client.say("HELLO 3").starts_with("-NOAUTH HELLO must be called"));

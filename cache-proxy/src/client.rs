@@ -19,9 +19,6 @@ const LARGEST_WINDOW: usize = 256;
 /// How many replies a client may be owed before the size of any is known.
 const FIRST_WINDOW: usize = 64;
 
-/// What the replies that a client is owed may add up to, by the size of its last ones.
-const WINDOW_BYTES: usize = 32 * 1024 * 1024;
-
 /// One client of this worker.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -52,6 +49,8 @@ pub(crate) struct Client {
     pub(crate) lingers_since: Option<u64>,
     /// Whether it is in the list of lingering clients.
     pub(crate) in_lingering: bool,
+    /// Bytes of it that its session keeps: an unfinished request, or requests that must wait.
+    pub(crate) unread: usize,
     /// A link it feeds is full; it is not read until that one has drained.
     pub(crate) choked: bool,
     replies: Replies,
@@ -79,6 +78,7 @@ impl Client {
             listed: false,
             lingers_since: None,
             in_lingering: false,
+            unread: 0,
             choked: false,
             replies: Replies::default(),
             output: Vec::new(),
@@ -107,12 +107,12 @@ impl Client {
     }
 
     /// How many replies it may be owed: fewer when they are large, so that what piles up for a client that
-    /// takes none stays near [`WINDOW_BYTES`].
+    /// takes none stays near `bytes`.
     #[inline]
-    pub(crate) fn window(&self) -> usize {
+    pub(crate) fn window(&self, bytes: usize) -> usize {
         match self.largest {
             0 => FIRST_WINDOW,
-            largest => (WINDOW_BYTES / largest).clamp(1, LARGEST_WINDOW),
+            largest => (bytes / largest).clamp(1, LARGEST_WINDOW),
         }
     }
 
@@ -120,6 +120,11 @@ impl Client {
     #[inline]
     pub(crate) fn backlog(&self) -> usize {
         self.unwritten().len() + self.replies.early_bytes()
+    }
+
+    /// Bytes that the proxy keeps for it.
+    pub(crate) fn kept(&self) -> usize {
+        self.backlog() + self.unread
     }
 
     /// Replies still owed.

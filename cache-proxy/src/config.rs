@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster::{ApiToken, NodeId};
-use daemon::{Kind, Program, Setting, Settings};
+use daemon::{Kind, Program, Secret, Setting, Settings};
 
 /// The lame-duck time of a proxy whose `/readyz` can be asked: twice what HAProxy with `inter 1s` needs.
 const LAME_DUCK: Duration = Duration::from_secs(2);
+
+/// What all clients of a worker may have at least: a pipeline of some clients with small replies.
+const LEAST_OF_ALL: usize = 1024 * 1024;
+
+const MIB: u64 = 1024 * 1024;
 
 /// What can be set about a proxy.
 pub static PROGRAM: Program = Program {
@@ -91,6 +96,30 @@ pub static PROGRAM: Program = Program {
             Some("10000"),
             Kind::Count { min: 1, max: 1_000_000 },
             "Most clients at a time, over all workers",
+        ),
+        Setting::new(
+            "proto-max-bulk-len",
+            Some("PROTO_MAX_BULK_LEN"),
+            Some("512mb"),
+            Kind::SizeWithin { min: MIB, max: 512 * MIB },
+            "Longest value a client may send; passing it on takes up to three times as much for a moment. Not more \
+             than the nodes allow: theirs ends the connection that all clients share",
+        ),
+        Setting::new(
+            "client-output-buffer-limit",
+            Some("CLIENT_OUTPUT_BUFFER_LIMIT"),
+            Some("256mb"),
+            Kind::SizeWithin { min: MIB, max: 1024 * 1024 * MIB },
+            "Replies that may pile up for a client that takes none; it is read no further from a quarter of it on, \
+             and closed beyond it",
+        ),
+        Setting::new(
+            "maxmemory-clients",
+            Some("MAXMEMORY_CLIENTS"),
+            Some("0"),
+            Kind::Size,
+            "What all clients together may have in replies not taken and requests not finished; the one with the \
+             most is closed first, also when it asks for one value as large as this. 0 is no limit",
         ),
         Setting::new(
             "requirepass",
@@ -177,10 +206,16 @@ pub struct Config {
     pub workers: usize,
     /// Most clients, over all workers.
     pub max_clients: usize,
+    /// Longest value a client may send, in bytes.
+    pub max_bulk_len: usize,
+    /// Most bytes of replies that pile up for one client.
+    pub client_output_buffer_limit: usize,
+    /// Most bytes that all clients together have in replies not taken and requests not finished; 0 is no limit.
+    pub maxmemory_clients: usize,
     /// Password that clients must give.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// Password to give the nodes.
-    pub node_password: Option<String>,
+    pub node_password: Option<Secret>,
     /// Longest wait for a node that cannot be reached.
     pub hold_timeout: Duration,
     /// Longest wait for a reply.
@@ -199,17 +234,22 @@ impl Config {
     /// Takes the settings over.
     ///
     /// # Errors
-    /// When the proxy's id is none, or a time is 0.
+    /// When the proxy's id is none, a time is 0, or all clients together could have next to nothing.
     pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
         for name in ["hold-timeout", "node-timeout", "suspect-after", "connect-timeout"] {
             anyhow::ensure!(!settings.duration(name).is_zero(), "--{name} must be more than 0");
         }
-        // The kinds in `PROGRAM` bound both numbers far below `usize`.
+        // The kinds in `PROGRAM` bound these numbers far below `usize`, or more is as good as no limit.
         let count = |name| usize::try_from(settings.count(name)).unwrap_or(usize::MAX);
         let workers = count("workers");
+        let maxmemory_clients = count("maxmemory-clients");
+        anyhow::ensure!(
+            maxmemory_clients == 0 || maxmemory_clients / workers >= LEAST_OF_ALL,
+            "--maxmemory-clients must be 0, or at least 1mb for each worker"
+        );
         let admin_port = settings.optional_port("admin-port");
         let unset = if admin_port.is_some() { LAME_DUCK } else { Duration::ZERO };
-        let secret = |name| settings.optional_text(name).filter(|text| !text.is_empty()).map(str::to_owned);
+        let secret = |name| settings.optional_text(name).filter(|text| !text.is_empty()).map(Secret::from);
         Ok(Self {
             host: settings.text("host").to_owned(),
             port: settings.port("port"),
@@ -226,6 +266,9 @@ impl Config {
             state_dir: settings.optional_path("state-dir").map(Into::into),
             workers,
             max_clients: count("maxclients"),
+            max_bulk_len: count("proto-max-bulk-len"),
+            client_output_buffer_limit: count("client-output-buffer-limit"),
+            maxmemory_clients,
             password: secret("requirepass"),
             node_password: secret("node-password"),
             hold_timeout: settings.duration("hold-timeout"),
@@ -251,5 +294,29 @@ impl Config {
             );
             self.max_clients = possible;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_clients_together_may_have_something() {
+        let read = |flags: &[&str]| Config::from_settings(&PROGRAM.from_flags(flags).unwrap()).is_ok();
+        assert!(
+            read(&["--maxmemory-clients", "0"]) && read(&["--maxmemory-clients", "2mb", "--workers", "2"])
+        );
+        assert!(!read(&["--maxmemory-clients", "2mb", "--workers", "3"]));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let flags =
+            ["requirepass", "node-password", "api-token"].map(|name| [format!("--{name}"), "hunter2".into()]);
+        let flags: Vec<_> = flags.iter().flatten().map(String::as_str).collect();
+        let config = Config::from_settings(&PROGRAM.from_flags(&flags).unwrap()).unwrap();
+        let shown = format!("{config:?}");
+        assert!(shown.contains("password: Some(***)") && !shown.contains("hunter2"), "{shown}");
     }
 }

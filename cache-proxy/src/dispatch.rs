@@ -17,6 +17,7 @@ use commands::{Command, Flags, KeyPositions};
 use resp::{Encoder, Protocol, ProtocolError, Request};
 use slab::Slab;
 
+use crate::backlog::BacklogLimits;
 use crate::client::Client;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -31,15 +32,6 @@ use crate::plan::{self, Plan, Refusal};
 use crate::replies::SpareBuffers;
 use crate::stats::Stats;
 use crate::target::{ClientId, Receiver, Target};
-
-/// A client with this many bytes of replies not taken is read no further until it takes some. Clients that
-/// write a whole pipeline before they read any of its replies hang when both sides' buffers are full, so this
-/// is what such a pipeline may answer.
-const MOST_BACKLOG: usize = 64 * 1024 * 1024;
-
-/// A client with this many bytes of replies not taken is closed when another one comes. Only replies that are
-/// suddenly much larger than the last ones get it there. One reply of any size is always passed on.
-const CLOSE_AT_BACKLOG: usize = 256 * 1024 * 1024;
 
 /// A request whose node has been unreachable for longer than the hold still waits this long: one look at the
 /// deadlines, in case the node is just coming back.
@@ -71,6 +63,9 @@ pub(crate) struct Dispatcher {
     pub(crate) stats: Stats,
     pub(crate) spare: SpareBuffers,
     pub(crate) grouping: Grouping,
+    pub(crate) limits: BacklogLimits,
+    /// Bytes kept for clients since all of them were looked at.
+    pub(crate) grown: usize,
     serials: u32,
     /// Clients of all workers together.
     clients_everywhere: Arc<AtomicUsize>,
@@ -93,6 +88,8 @@ impl Dispatcher {
     /// A worker without clients or nodes; `clients_everywhere` counts the clients of all workers.
     pub(crate) fn new(config: Arc<Config>, now: Instant, clients_everywhere: Arc<AtomicUsize>) -> Self {
         Self {
+            limits: BacklogLimits::of(&config),
+            grown: 0,
             config,
             now,
             started: now,
@@ -145,10 +142,11 @@ impl Dispatcher {
     /// Whether the client's next bytes may be read now: back-pressure.
     #[inline]
     pub(crate) fn may_read(&mut self, id: ClientId) -> bool {
+        let limits = self.limits;
         self.client(id).is_some_and(|client| {
             client.switching &= client.owed() > 0;
             let waits = client.closing || client.choked || client.switching;
-            !waits && client.owed() < client.window() && client.backlog() < MOST_BACKLOG
+            !waits && client.owed() < client.window(limits.window) && client.backlog() < limits.pause_at
         })
     }
 
@@ -408,7 +406,7 @@ impl Dispatcher {
                 if client.serial != id.serial {
                     return;
                 }
-                if client.backlog() > CLOSE_AT_BACKLOG {
+                if client.backlog() > self.limits.close_at {
                     tracing::warn!(peer = %client.peer, backlog = client.backlog(), "closing a client that takes no replies");
                     client.closing = true;
                     client.killed = true;
@@ -420,6 +418,7 @@ impl Dispatcher {
                     client.listed = true;
                     self.outbox.clients.push(id);
                 }
+                self.note_growth(reply.len());
             }
             Receiver::Part(gather, part) => self.deliver_part(gather, part, reply),
             // Taken care of in `reply`.

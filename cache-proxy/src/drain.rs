@@ -1,16 +1,17 @@
 //! The end of a proxy, in two steps, so that no client notices more than a closed idle connection.
 //!
-//! *Lame duck*: whoever sends clients here is told to stop, by `/readyz` and by the answer to a balancer's
-//! PING; everybody is still served. Only then *leaving*: no more clients are taken in, and each one is closed
-//! when nothing of it is unread or unanswered. An idle client is one that stays quiet for a moment. A busy one
-//! is closed right behind a reply, because then it hears of the end before it sends its next request.
+//! *Lame duck*: whoever sends clients here is told to stop, by `/readyz`; everybody is still served. Where there is
+//! no admin port to ask, a balancer is told by the answer to its PING. Only then *leaving*: no more clients are taken
+//! in, and each one is closed when nothing of it is unread or unanswered. An idle client is one that stays quiet for
+//! a moment. A busy one is closed right behind a reply, because then it hears of the end before it sends its next
+//! request.
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::worker::Worker;
 
@@ -47,10 +48,9 @@ impl Worker {
         reached(Phase::LameDuck, &mut phases).await;
         self.event(|dispatcher| dispatcher.draining_since = Some(dispatcher.now));
         reached(Phase::Leaving, &mut phases).await;
-        for task in accepting {
-            // It takes in who is waiting at the door, and ends.
-            let _ = task.await;
-        }
+        let end = Instant::now() + self.config.drain_timeout;
+        // Half of the time, so that those who were let in last have some too.
+        close_the_door(accepting, Instant::now() + self.config.drain_timeout / 2).await;
         self.leaving.set(true);
         self.rouse_clients();
         let emptied = async {
@@ -58,9 +58,18 @@ impl Worker {
                 sleep(COUNT_EVERY).await;
             }
         };
-        if timeout(self.config.drain_timeout, emptied).await.is_err() {
+        if timeout_at(end, emptied).await.is_err() {
             let clients = self.dispatcher.borrow().clients.len();
             tracing::warn!(clients, "closing clients whose requests did not finish in time");
+        }
+    }
+}
+
+/// Waits until whoever stands at the door has been let in; but not for ever, because more may come all the time.
+async fn close_the_door(accepting: Vec<JoinHandle<()>>, latest: Instant) {
+    for mut task in accepting {
+        if timeout_at(latest, &mut task).await.is_err() {
+            task.abort();
         }
     }
 }

@@ -91,8 +91,11 @@ impl Dispatcher {
             encode_request(&mut wire, args.iter().copied());
             wire
         };
-        let auth =
-            self.config.node_password.as_ref().map(|password| encoded(&[b"AUTH", password.as_bytes()]));
+        let auth = self
+            .config
+            .node_password
+            .as_ref()
+            .map(|password| encoded(&[b"AUTH", password.expose().as_bytes()]));
         let resp3 = self.links.get(id).is_some_and(|link| link.protocol == Protocol::Resp3);
         let greeting = if resp3 { encoded(&[b"HELLO", b"3"]) } else { encoded(&[b"PING"]) };
         auth.into_iter().chain([greeting]).collect()

@@ -16,6 +16,7 @@
 //!
 //! The proxy judges no node: it reports, and routes by the health service's view.
 
+mod backlog;
 mod client;
 mod config;
 mod dispatch;

@@ -63,10 +63,10 @@ pub(crate) fn answer(
 }
 
 /// `PING` is what a load balancer asks, so it says whether requests can be served: not before the first
-/// view. While the proxy drains, a new connection that begins with a bare PING is taken for a balancer's
-/// check, and told; a client that does the same connects again, and not here.
+/// view. Without an admin port it is all that a balancer can ask; while such a proxy drains, a new connection that
+/// begins with a bare PING is taken for a check, and told. A client that does the same connects again, and not here.
 fn ping(worker: &mut Dispatcher, id: ClientId, request: &Request<'_>, to: &mut Encoder<'_>) {
-    let draining = worker.draining_since;
+    let draining = worker.draining_since.filter(|_| worker.config.admin_port.is_none());
     let is_new = worker.client(id).is_some_and(|client| {
         client.asked() == 1 && draining.is_some_and(|draining| client.since >= draining)
     });
@@ -186,7 +186,7 @@ fn check_password(
     user: &[u8],
     password: &[u8],
 ) -> Result<(), &'static str> {
-    let right = worker.config.password.as_ref().is_none_or(|known| same_secret(known.as_bytes(), password));
+    let right = worker.config.password.as_ref().is_none_or(|known| known.is(password));
     if user != b"default" || !right {
         return Err("WRONGPASS invalid username-password pair or user is disabled.");
     }
@@ -194,12 +194,6 @@ fn check_password(
         client.authenticated = true;
     }
     Ok(())
-}
-
-/// Compares without stopping at the first difference: the time taken tells nothing of the secret but its
-/// length.
-fn same_secret(known: &[u8], given: &[u8]) -> bool {
-    known.len() == given.len() && known.iter().zip(given).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 fn select(request: &Request<'_>, to: &mut Encoder<'_>) {
@@ -253,10 +247,12 @@ fn config(worker: &Dispatcher, subcommand: &str, request: &Request<'_>, to: &mut
 fn config_values(worker: &Dispatcher) -> Vec<(&'static str, String)> {
     vec![
         ("appendonly", "no".to_owned()),
+        ("client-output-buffer-limit", format!("normal {} 0 0", worker.config.client_output_buffer_limit)),
         ("databases", "1".to_owned()),
         ("maxclients", worker.config.max_clients.to_string()),
         ("maxmemory", "0".to_owned()),
-        ("proto-max-bulk-len", resp::Limits::default().max_bulk_len.to_string()),
+        ("maxmemory-clients", worker.config.maxmemory_clients.to_string()),
+        ("proto-max-bulk-len", worker.config.max_bulk_len.to_string()),
         ("save", String::new()),
         ("timeout", "0".to_owned()),
     ]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use daemon::admin::Readiness;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
@@ -14,10 +14,15 @@ use crate::stats::{Published, Stats};
 
 /// The registry of `/metrics`. What every process has (`process_…`, `build_info`) bears no prefix, as
 /// dashboards expect it.
-pub(crate) fn registry(workers: Vec<Arc<Published>>, readiness: Readiness) -> Registry {
+pub(crate) fn registry(workers: Vec<Arc<Published>>, readiness: Readiness, refused: Counter) -> Registry {
     let mut registry = Registry::default();
     daemon::process_metrics::register(&mut registry);
     let own = registry.sub_registry_with_prefix("cache_proxy");
+    own.register(
+        "reports_refused",
+        "Reports that the health service refused for want of its API token",
+        refused,
+    );
     own.register_collector(Box::new(Counts { workers, readiness }));
     registry
 }

@@ -2,33 +2,66 @@
 //!
 //! Trouble comes in bursts: every worker and every link sees the same crash. What arrives while a report is
 //! on its way is counted per node and kind and goes out in the next one, so there is never more than one
-//! request at a time, however much fails. A report is evidence; if it cannot be delivered, the scheduled
-//! probes will find out.
+//! request at a time, however much fails. While nothing fails, an empty report now and then shows that the service
+//! takes ours. A report is evidence; if it cannot be delivered, the scheduled probes will find out.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster::{HealthClient, MAX_REPORTS, NodeId, Report, ReportKind, Reports, Routing};
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use crate::outbox::Suspicion;
 
 /// Suspicions taken in at a time; more than this many different ones do not fit one report.
 const MOST_AT_ONCE: usize = MAX_REPORTS;
 
-/// Sends what the workers suspect, for ever.
-pub(crate) async fn run(
+/// A report goes out at the start and after this much time without one, even an empty one: that the service refuses
+/// our token must be known before the first node fails. Four times in the range of the alert about it
+/// (`FastCacheReportsRefused`).
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Who reports, to whom, and how often it was refused.
+#[derive(Debug)]
+pub(crate) struct Reporter {
     proxy_id: NodeId,
     client: HealthClient,
     routing: watch::Receiver<Option<Arc<Routing>>>,
-    mut suspicions: mpsc::Receiver<Suspicion>,
-) {
-    let mut batch = Vec::new();
-    while suspicions.recv_many(&mut batch, MOST_AT_ONCE).await > 0 {
-        let epoch = routing.borrow().as_ref().map_or(0, |routing| routing.epoch());
-        let reports = Reports { proxy_id: proxy_id.clone(), epoch, reports: counted(batch.drain(..)) };
-        if let Err(error) = client.report(&reports).await {
+    refused: Counter,
+}
+
+impl Reporter {
+    pub(crate) fn new(
+        proxy_id: NodeId,
+        client: HealthClient,
+        routing: watch::Receiver<Option<Arc<Routing>>>,
+        refused: Counter,
+    ) -> Self {
+        Self { proxy_id, client, routing, refused }
+    }
+
+    /// Sends what the workers suspect, for ever.
+    pub(crate) async fn run(self, mut suspicions: mpsc::Receiver<Suspicion>) {
+        let mut batch = Vec::new();
+        loop {
+            self.send(counted(batch.drain(..))).await;
+            if let Ok(0) = timeout(IDLE, suspicions.recv_many(&mut batch, MOST_AT_ONCE)).await {
+                return;
+            }
+        }
+    }
+
+    async fn send(&self, reports: Vec<Report>) {
+        let epoch = self.routing.borrow().as_ref().map_or(0, |routing| routing.epoch());
+        let reports = Reports { proxy_id: self.proxy_id.clone(), epoch, reports };
+        if let Err(error) = self.client.report(&reports).await {
             tracing::debug!(%error, "cannot report to the health service");
+            if error.is_refusal() {
+                self.refused.inc();
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A proxy's whole life: workers on their threads, the control tasks on this one, and the end of both (in the
 //! steps that `drain` tells).
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -11,18 +12,20 @@ use std::time::Duration;
 use anyhow::Context;
 use cluster::{ClientSettings, HealthClient};
 use daemon::admin::{Readiness, Standing};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 use crate::drain::Phase;
 use crate::listener::Listeners;
-use crate::pulse::{Heart, Pulse, all_beat, pulse};
+use crate::metrics;
+use crate::pulse::{Heart, Pulse, Silence, all_beat, pulse};
+use crate::reporter::Reporter;
 use crate::stats::Published;
 use crate::view_follower::ViewFollower;
 use crate::worker::{self, Wiring};
-use crate::{metrics, reporter};
 
 /// Suspicions that may wait for the reporter. More are about trouble that is known already.
 const SUSPICIONS: usize = 1_024;
@@ -33,10 +36,14 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an answer of the health service is given again without asking.
 const HEALTH_TTL: Duration = Duration::from_secs(1);
 
+/// How long a worker may take to say that it has drained, beyond the time for draining. One that hangs never does.
+/// With the default lame-duck and drain times this ends before Docker's 10 s do.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// Runs a proxy on bound listeners until `shutdown` resolves and it has drained.
 ///
 /// # Errors
-/// When it cannot start, or a worker failed.
+/// When it cannot start, or a worker failed or did not end in its time.
 pub async fn run(
     listeners: Listeners,
     config: Config,
@@ -69,12 +76,14 @@ pub async fn run(
     })?;
 
     let readiness = Readiness::new();
-    tokio::spawn(reporter::run(config.proxy_id.clone(), client, routing_changes.clone(), suspicions));
+    let refused = Counter::default();
+    let reporter = Reporter::new(config.proxy_id.clone(), client, routing_changes.clone(), refused.clone());
+    tokio::spawn(reporter.run(suspicions));
     tokio::spawn(follower.run());
     tokio::spawn(become_ready(readiness.clone(), routing_changes));
     if let Some(listener) = admin {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let registry = metrics::registry(workers.published, readiness.clone());
+        let registry = metrics::registry(workers.published, readiness.clone(), refused);
         tokio::spawn(serve_admin(listener, registry, readiness.clone(), workers.pulses));
     }
     // Whoever started this may have gone away; the proxy serves all the same.
@@ -86,14 +95,35 @@ pub async fn run(
         phase.send_replace(Phase::LameDuck);
         sleep(config.lame_duck).await;
     };
-    end(workers.endings, lame_duck, &phase).await
+    end(workers.endings, lame_duck, &phase, config.drain_timeout + LAST_WORD).await
 }
 
 /// What the control thread keeps of the workers.
 struct Workers {
     published: Vec<Arc<Published>>,
     pulses: Vec<Pulse>,
-    endings: mpsc::Receiver<std::io::Result<()>>,
+    endings: Endings,
+}
+
+/// Tells which worker has ended, and how.
+struct Endings {
+    receiver: mpsc::Receiver<(String, std::io::Result<()>)>,
+    /// Names of the workers that run.
+    running: BTreeSet<String>,
+}
+
+impl Endings {
+    /// The next ending. `None`: nobody is left who could tell.
+    async fn next(&mut self) -> Option<anyhow::Result<()>> {
+        let (name, ending) = self.receiver.recv().await?;
+        self.running.remove(&name);
+        Some(ending.with_context(|| format!("{name} failed")))
+    }
+
+    /// The names of those that run, for a message.
+    fn running(&self) -> String {
+        self.running.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// Starts a thread for each set of listeners, with the wiring that `wire` gives it.
@@ -101,42 +131,54 @@ fn start_workers(
     of_worker: Vec<Vec<TcpListener>>,
     wire: impl Fn(Vec<TcpListener>, Arc<Published>, Heart) -> Wiring,
 ) -> anyhow::Result<Workers> {
-    let (ended, endings) = mpsc::channel(of_worker.len());
-    let mut workers = Workers { published: Vec::new(), pulses: Vec::new(), endings };
+    let (ended, receiver) = mpsc::channel(of_worker.len());
+    let (mut all_published, mut pulses, mut running) = (Vec::new(), Vec::new(), BTreeSet::new());
     for (index, listeners) in of_worker.into_iter().enumerate() {
         let published = Arc::<Published>::default();
         let (asking, heart) = pulse();
-        workers.published.push(Arc::clone(&published));
-        workers.pulses.push(asking);
+        all_published.push(Arc::clone(&published));
+        pulses.push(asking);
+        let name = format!("worker-{index}");
+        running.insert(name.clone());
+        let thread = thread::Builder::new().name(name.clone());
         let (wiring, ended) = (wire(listeners, published, heart), ended.clone());
         let work = move || {
             // Whoever listens is there until all workers have ended.
-            let _ = ended.blocking_send(worker::run(wiring));
+            let _ = ended.blocking_send((name, worker::run(wiring)));
         };
-        let name = format!("worker-{index}");
-        thread::Builder::new().name(name).spawn(work).context("cannot start a worker")?;
+        thread.spawn(work).context("cannot start a worker")?;
     }
-    Ok(workers)
+    Ok(Workers { published: all_published, pulses, endings: Endings { receiver, running } })
 }
 
-/// Waits for the end of the lame-duck time, and then for the workers, which leave.
+/// Waits for the end of the lame-duck time, and then, no longer than `patience`, for the workers, which leave.
 async fn end(
-    mut endings: mpsc::Receiver<std::io::Result<()>>,
+    mut endings: Endings,
     lame_duck: impl Future<Output = ()>,
     phase: &watch::Sender<Phase>,
+    patience: Duration,
 ) -> anyhow::Result<()> {
     tokio::select! {
+        biased;
         () = lame_duck => {}
         // Workers end when they are told to; one that ends before serves nobody.
-        early = endings.recv() => {
-            let failed = early.unwrap_or(Ok(()));
-            return Err(failed.err().map_or_else(|| anyhow::anyhow!("a worker ended"), anyhow::Error::from));
+        early = endings.next() => {
+            early.unwrap_or(Ok(()))?;
+            anyhow::bail!("a worker ended before it was told to");
         }
     }
     phase.send_replace(Phase::Leaving);
-    while let Some(ending) = endings.recv().await {
-        ending.context("a worker failed")?;
+    let all_ended = async {
+        while let Some(ending) = endings.next().await {
+            ending?;
+        }
+        anyhow::Ok(())
+    };
+    match timeout(patience, all_ended).await {
+        Ok(ended) => ended?,
+        Err(_) => anyhow::bail!("did not end within {patience:?}: {}", endings.running()),
     }
+    anyhow::ensure!(endings.running.is_empty(), "ended without a word: {}", endings.running());
     Ok(())
 }
 
@@ -152,8 +194,11 @@ async fn serve_admin(
         let (standing, workers) = (readiness.standing(), Arc::clone(&workers));
         async move {
             match standing {
-                Standing::Ready if all_beat(&workers).await => Standing::Ready,
-                Standing::Ready => Standing::NotReady("a worker hangs"),
+                Standing::Ready => match all_beat(&workers).await {
+                    Ok(()) => Standing::Ready,
+                    Err(Silence::Hangs) => Standing::NotReady("a worker hangs"),
+                    Err(Silence::Ended) => Standing::NotReady("a worker has ended"),
+                },
                 Standing::NotReady(_) => Standing::NotReady("no view of the cluster yet"),
                 Standing::Draining => Standing::Draining,
             }
@@ -166,5 +211,49 @@ async fn serve_admin(
 async fn become_ready(readiness: Readiness, mut routing: watch::Receiver<Option<Arc<cluster::Routing>>>) {
     if routing.wait_for(Option::is_some).await.is_ok() {
         readiness.set(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use super::*;
+
+    const INSTANT: Duration = Duration::from_millis(20);
+
+    fn two_workers() -> (mpsc::Sender<(String, std::io::Result<()>)>, Endings) {
+        let (ended, receiver) = mpsc::channel(2);
+        let running = ["worker-0", "worker-1"].map(str::to_owned).into();
+        (ended, Endings { receiver, running })
+    }
+
+    async fn end_of(endings: Endings) -> String {
+        let (phase, _phases) = watch::channel(Phase::LameDuck);
+        let ending = tokio::time::timeout(Duration::from_secs(20), end(endings, ready(()), &phase, INSTANT));
+        ending.await.unwrap().map_or_else(|error| format!("{error:#}"), |()| "ended".to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_never_ends_is_named_and_not_waited_for() {
+        let (ended, endings) = two_workers();
+        ended.send(("worker-0".to_owned(), Ok(()))).await.unwrap();
+        assert_eq!(end_of(endings).await, "did not end within 20ms: worker-1");
+    }
+
+    #[tokio::test]
+    async fn all_workers_must_end_well() {
+        let (ended, endings) = two_workers();
+        for name in ["worker-0", "worker-1"] {
+            ended.send((name.to_owned(), Ok(()))).await.unwrap();
+        }
+        drop(ended);
+        assert_eq!(end_of(endings).await, "ended");
+        let (ended, endings) = two_workers();
+        ended.send(("worker-1".to_owned(), Err(std::io::Error::other("broken")))).await.unwrap();
+        assert_eq!(end_of(endings).await, "worker-1 failed: broken");
+        let (ended, endings) = two_workers();
+        drop(ended);
+        assert_eq!(end_of(endings).await, "ended without a word: worker-0, worker-1");
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Session {
     scanner: RequestScanner,
     /// Bytes that have arrived and are not dispatched: an unfinished request, or requests that must wait.
     pending: Vec<u8>,
+    /// How many of them the dispatcher knows of.
+    noted: usize,
     /// Whether `pending` may hold whole requests, which wait until the client has taken replies.
     stalled: bool,
     /// Whether the client may send requests of any size.
@@ -111,6 +113,7 @@ impl Session {
             scanner: RequestScanner::new(BEFORE_PASSWORD),
             trusted: false,
             pending: Vec::new(),
+            noted: 0,
             stalled: false,
             ended: false,
         }
@@ -125,6 +128,7 @@ impl Session {
             self.socket.paused.set(!reading);
             if may_send && self.stalled {
                 self.take_pending();
+                self.note_unread();
                 continue;
             }
             match self.next(reading).await {
@@ -210,6 +214,18 @@ impl Session {
             self.pending.extend_from_slice(fresh);
             self.take_pending();
         }
+        self.note_unread();
+    }
+
+    /// Tells the dispatcher how many bytes are kept here, when that has changed.
+    #[inline]
+    fn note_unread(&mut self) {
+        let len = self.pending.len();
+        if std::mem::replace(&mut self.noted, len) != len {
+            let mut dispatcher = self.worker.dispatcher.borrow_mut();
+            dispatcher.note_unread(self.id, len);
+            self.worker.settle(&mut dispatcher);
+        }
     }
 
     fn take_pending(&mut self) {
@@ -233,7 +249,8 @@ impl Session {
             if !self.trusted && dispatcher.client(self.id).is_some_and(|client| client.authenticated) {
                 // Between two requests, or at the first byte: nothing is lost with the old scanner.
                 self.trusted = true;
-                self.scanner = RequestScanner::new(Limits::default());
+                let longest = self.worker.config.max_bulk_len;
+                self.scanner = RequestScanner::new(Limits::with_max_bulk_len(longest));
             }
             match self.scanner.scan(&bytes[taken..]) {
                 Ok(Some(len)) => {

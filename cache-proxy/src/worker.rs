@@ -20,7 +20,7 @@ use cluster::Routing;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, spawn_local};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 use crate::dispatch::Dispatcher;
@@ -151,7 +151,11 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, mut phases: watch::Re
             Ok((stream, peer)) => worker.admit(stream, peer),
             Err(error) if is_out_of_files(&error) => {
                 tracing::warn!(%error, "cannot accept a client");
-                sleep(ACCEPT_PAUSE).await;
+                // Whoever is at the door stays there until a client leaves; while the proxy itself leaves, nobody
+                // would let it in.
+                if timeout(ACCEPT_PAUSE, reached(Phase::Leaving, &mut phases)).await.is_ok() {
+                    return;
+                }
             }
             // A client that left before it was accepted.
             Err(error) => tracing::debug!(%error, "a connection was lost before it was accepted"),

@@ -131,8 +131,9 @@ impl Monitor {
             Event::Probed(id, outcome) => {
                 match outcome {
                     Ok(success) => {
-                        let kind = self.board.read(|verdict, _| verdict.kind_of(*id));
-                        kind.inspect(|kind| self.metrics.observe_probe(*kind, success.response_time));
+                        if let Some(kind) = self.board.read(|verdict, _| verdict.kind_of(*id)) {
+                            self.metrics.observe_probe(kind, success.response_time);
+                        }
                     }
                     Err(failure) => {
                         self.metrics.count_failure(failure);

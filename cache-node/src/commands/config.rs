@@ -2,6 +2,7 @@
 
 use super::Family;
 use super::argument::printable;
+use crate::config::MAX_BULK_LEN;
 use crate::engine::Policy;
 use crate::execute::Context;
 use crate::failure::Failure;
@@ -34,7 +35,7 @@ static PARAMETERS: [Parameter; 18] = [
     parameter("maxmemory-policy", |node| node.config.limits.policy.to_string(), Some(set_policy)),
     parameter("maxmemory-samples", |node| node.config.limits.samples.to_string(), Some(set_samples)),
     parameter("maxclients", |node| node.config.maxclients.to_string(), Some(set_maxclients)),
-    parameter("requirepass", |node| node.config.requirepass.clone(), Some(set_requirepass)),
+    parameter("requirepass", |node| node.config.requirepass.expose().to_owned(), Some(set_requirepass)),
     parameter("timeout", |node| node.config.timeout.to_string(), Some(set_timeout)),
     parameter("proto-max-bulk-len", |node| node.config.max_bulk_len.to_string(), Some(set_max_bulk_len)),
     parameter("zset-max-listpack-entries", show_packed_entries, Some(set_packed_entries)),
@@ -123,7 +124,7 @@ fn set_maxclients(node: &mut Node, value: &str) -> Result<(), String> {
 }
 
 fn set_requirepass(node: &mut Node, value: &str) -> Result<(), String> {
-    value.clone_into(&mut node.config.requirepass);
+    node.config.requirepass = value.into();
     Ok(())
 }
 
@@ -134,9 +135,8 @@ fn set_timeout(node: &mut Node, value: &str) -> Result<(), String> {
 
 fn set_max_bulk_len(node: &mut Node, value: &str) -> Result<(), String> {
     let len = daemon::settings::parse_size(value).ok_or("argument must be a memory value")?;
-    // Redis' least; the most is what the scanner was built for.
-    let most = resp::Limits::default().max_bulk_len as u64;
-    node.config.max_bulk_len = number(&len.to_string(), 1_024 * 1_024, most)? as usize;
+    let (least, most) = (*MAX_BULK_LEN.start(), *MAX_BULK_LEN.end());
+    node.config.max_bulk_len = number(&len.to_string(), least, most)? as usize;
     Ok(())
 }
 

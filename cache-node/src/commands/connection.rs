@@ -63,22 +63,13 @@ fn select(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
 
 /// Lets the client in if name and password are right.
 fn authenticate(ctx: &Context<'_>, user: &[u8], password: &[u8]) -> Result<(), Failure> {
-    let expected = ctx.node.config.requirepass.as_bytes();
+    let expected = &ctx.node.config.requirepass;
     // Without a password the default user takes any.
-    if user != USER || !expected.is_empty() && !same(expected, password) {
+    if user != USER || !expected.is_empty() && !expected.is(password) {
         return Err(Failure::Fixed("WRONGPASS invalid username-password pair or user is disabled."));
     }
     ctx.client.authenticated.set(true);
     Ok(())
-}
-
-/// Compares without telling by the time it takes how much was right.
-fn same(expected: &[u8], given: &[u8]) -> bool {
-    let mut difference = expected.len() ^ given.len();
-    for (at, byte) in given.iter().enumerate() {
-        difference |= usize::from(byte ^ expected[at % expected.len()]);
-    }
-    difference == 0
 }
 
 fn auth(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {

@@ -1,5 +1,7 @@
 //! What a client may and may not do: passwords, windows, limits.
 
+use std::time::Duration;
+
 use super::Bench;
 
 #[test]
@@ -35,6 +37,41 @@ fn a_client_that_takes_no_replies_is_closed_in_the_end() {
     }
     let client = bench.worker.client(client).unwrap();
     assert!(client.killed && client.backlog() < 300 * 1024 * 1024, "{}", client.backlog());
+}
+
+#[test]
+fn the_operator_says_how_much_may_pile_up_for_one_client() {
+    let mut bench = Bench::with_flags(1, &["--client-output-buffer-limit", "1mb"]);
+    let client = bench.client();
+    let reply = format!("$100000\r\n{}\r\n", "x".repeat(100_000));
+    for number in 1..=11 {
+        bench.send(client, "GET k");
+        bench.answer("n1", &reply);
+        assert_eq!(bench.worker.may_read(client), number < 3, "{number}: a quarter, then no further");
+        assert!(!bench.worker.client(client).unwrap().killed);
+    }
+    bench.send(client, "GET k");
+    bench.answer("n1", &reply);
+    assert!(bench.worker.client(client).unwrap().killed);
+}
+
+#[test]
+fn of_all_clients_the_one_with_the_most_is_closed_first() {
+    let mut bench = Bench::with_flags(1, &["--maxmemory-clients", "1mb"]);
+    let clients = [bench.client(), bench.client(), bench.client()];
+    let mut pile_up = |client: usize, len: usize| {
+        bench.send(clients[client], "GET k");
+        bench.answer("n1", &format!("${len}\r\n{}\r\n", "x".repeat(len)));
+        clients.map(|id| bench.worker.client(id).unwrap().killed)
+    };
+    assert_eq!(pile_up(0, 500_000), [false; 3]);
+    assert_eq!(pile_up(1, 400_000), [false; 3]);
+    assert_eq!(pile_up(2, 200_000), [true, false, false]);
+    assert_eq!(pile_up(2, 200_000), [true, false, false], "the others have no more than the limit");
+    assert_eq!(pile_up(2, 600_000), [true, false, true]);
+    let [_, second, _] = clients;
+    bench.worker.note_unread(second, 700_000);
+    assert!(bench.worker.client(second).unwrap().killed, "what it has not finished counts as well");
 }
 
 #[test]
@@ -85,6 +122,27 @@ fn a_password_is_asked_for_before_anything_else() {
         "$-1\r\n",
     ];
     assert_eq!(bench.read(client), expected.concat());
+}
+
+#[test]
+fn a_lame_duck_says_so_to_a_ping_only_where_nothing_else_can_be_asked() {
+    for (flags, first) in [
+        (&["--admin-port", "0"][..], "+PONG\r\n"),
+        (&[], "-LOADING the proxy is draining, connect again\r\n"),
+    ] {
+        let mut bench = Bench::with_flags(1, flags);
+        let old = bench.client();
+        bench.wait(Duration::from_millis(1));
+        bench.worker.draining_since = Some(bench.worker.now);
+        let (check, client) = (bench.client(), bench.client());
+        bench.send(old, "PING");
+        assert_eq!(bench.read(old), "+PONG\r\n");
+        bench.send(check, "PING");
+        bench.send(check, "PING");
+        assert_eq!(bench.read(check), format!("{first}+PONG\r\n"));
+        bench.send(client, "PING hello");
+        assert_eq!(bench.read(client), "$5\r\nhello\r\n");
+    }
 }
 
 #[test]

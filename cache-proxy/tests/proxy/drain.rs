@@ -1,18 +1,16 @@
 //! How a proxy ends: balancers see it first, and no client loses a reply.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use cache_proxy::{Config, PROGRAM};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::cluster::{Client, PATIENCE, Proxy, echoed, greet, nodes};
-
-const DRAINING: &str = "-LOADING the proxy is draining, connect again\r\n";
+use crate::cluster::{PATIENCE, Proxy, echoed, greet, nodes};
 
 /// Tells a proxy to end, and waits until its admin port says that it does.
 async fn begin_to_end(proxy: &mut Proxy) {
@@ -26,25 +24,8 @@ async fn begin_to_end(proxy: &mut Proxy) {
     tokio::time::timeout(PATIENCE, seen).await.unwrap();
 }
 
-/// A client that a lame duck's worker certainly takes for a new one.
-async fn connect_until_told(proxy: &Proxy) -> Client {
-    let told = async {
-        loop {
-            let mut client = proxy.connect().await;
-            client.send(b"PING\r\n").await;
-            let mut first = [0];
-            client.stream.read_exact(&mut first).await.unwrap();
-            if first == *b"-" {
-                client.expect(&DRAINING[1..]).await;
-                return client;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.unwrap()
-}
-
 #[tokio::test]
-async fn a_lame_duck_tells_balancers_and_serves_everybody() {
+async fn a_lame_duck_tells_balancers_and_serves_every_command() {
     let (_nodes, addresses) = nodes(2).await;
     let mut proxy = Proxy::over(&addresses, &["--lame-duck", "1h"]).await;
     let mut old = proxy.connect().await;
@@ -54,15 +35,10 @@ async fn a_lame_duck_tells_balancers_and_serves_everybody() {
 
     begin_to_end(&mut proxy).await;
     assert!(proxy.get("/metrics").await.contains("\ncache_proxy_draining 1\n"));
-    let mut check = connect_until_told(&proxy).await;
-    check.send(b"PING\r\nGET k\r\n").await;
-    check.expect(&format!("+PONG\r\n{}", echoed("GET k"))).await;
-    let mut client = proxy.connect().await;
-    client.send(b"GET k\r\nPING\r\n").await;
-    client.expect(&format!("{}+PONG\r\n", echoed("GET k"))).await;
-    let mut greeting = proxy.connect().await;
-    greeting.send(b"PING hello\r\n").await;
-    greeting.expect("$5\r\nhello\r\n").await;
+    // A client may begin with a PING as well.
+    let mut new = proxy.connect().await;
+    new.send(b"PING\r\nGET k\r\n").await;
+    new.expect(&format!("+PONG\r\n{}", echoed("GET k"))).await;
     old.send(b"PING\r\nGET k\r\n").await;
     old.expect(&format!("+PONG\r\n{}", echoed("GET k"))).await;
 }
@@ -169,25 +145,77 @@ fn the_lame_duck_time_is_for_those_who_can_see_it() {
     assert_eq!(lame_duck(&["--admin-port", "0", "--lame-duck", "0s"]), Duration::ZERO);
 }
 
+/// A proxy process that serves, with its log.
+struct Process {
+    child: Child,
+    port: u16,
+    log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Process {
+    fn start(flags: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cache-proxy"));
+        command.args(["--port", "0", "--health-service", "http://127.0.0.1:1"]).args(flags);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let ready = BufReader::new(stdout).lines().next().unwrap().unwrap();
+        let port = ready.strip_prefix("listening on 127.0.0.1:").unwrap().parse().unwrap();
+        Self { child, port, log: BufReader::new(stderr).lines() }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    fn until_logged(&mut self, text: &str) {
+        self.log.by_ref().find(|line| line.as_ref().is_ok_and(|line| line.contains(text)));
+    }
+
+    /// Its exit status, if it ends by itself.
+    fn wait(mut self) -> Option<i32> {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::yield_now();
+        }
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        panic!("it does not end");
+    }
+}
+
 /// How a proxy process ends that gets this many SIGTERMs, one after the other.
 fn exit_code_after(signals: usize, flags: &[&str]) -> Option<i32> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cache-proxy"));
-    command.args(["--port", "0", "--health-service", "http://127.0.0.1:1"]).args(flags);
-    let mut proxy = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let pid = Pid::from_child(&proxy);
-    let (stdout, stderr) = (proxy.stdout.take().unwrap(), proxy.stderr.take().unwrap());
-    assert!(BufReader::new(stdout).lines().next().unwrap().unwrap().starts_with("listening on "));
-    let mut log = BufReader::new(stderr).lines();
+    let mut proxy = Process::start(flags);
     for _ in 0..signals {
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(proxy.pid(), Signal::TERM).unwrap();
         // Two signals of one kind become one, unless the first has been taken.
-        log.by_ref().find(|line| line.as_ref().is_ok_and(|line| line.contains("draining")));
+        proxy.until_logged("draining");
     }
-    proxy.wait().unwrap().code()
+    proxy.wait()
 }
 
 #[test]
 fn a_process_drains_at_the_first_signal_and_ends_at_the_second() {
     assert_eq!(exit_code_after(1, &["--lame-duck", "0s"]), Some(0));
     assert_eq!(exit_code_after(2, &["--lame-duck", "1h"]), Some(130));
+}
+
+#[test]
+fn a_process_without_a_file_descriptor_left_drains_all_the_same() {
+    let mut proxy = Process::start(&["--lame-duck", "0s", "--drain-timeout", "1h"]);
+    let connect = || std::net::TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
+    let mut client = connect();
+    client.write_all(b"ECHO x\r\n").unwrap();
+    let mut reply = [0; 7];
+    client.read_exact(&mut reply).unwrap();
+    // Only the standard streams are below: nothing can be opened any more.
+    let limit = Rlimit { current: Some(3), ..getrlimit(Resource::Nofile) };
+    prlimit(Some(proxy.pid()), Resource::Nofile, limit).unwrap();
+    let _at_the_door = connect();
+    proxy.until_logged("cannot accept a client");
+    kill_process(proxy.pid(), Signal::TERM).unwrap();
+    assert_eq!(proxy.wait(), Some(0));
 }

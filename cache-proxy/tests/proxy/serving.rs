@@ -1,6 +1,7 @@
 //! What clients get from a proxy that runs.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
 use cache_proxy::{Config, Listeners, PROGRAM};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -183,6 +184,69 @@ async fn without_the_password_nothing_large_is_taken() {
     let value = "x".repeat(20_000);
     client.send(format!("GET {value}\r\n").as_bytes()).await;
     client.expect(&echoed(&format!("GET {value}"))).await;
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn no_value_is_longer_than_the_operator_allows() {
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &["--proto-max-bulk-len", "1mb"]).await;
+    let mut client = proxy.connect().await;
+    client.send(b"CONFIG GET proto-max-bulk-len\r\n").await;
+    client.expect("*2\r\n$18\r\nproto-max-bulk-len\r\n$7\r\n1048576\r\n").await;
+    let value = "x".repeat(1 << 20);
+    client.send(format!("*2\r\n$3\r\nGET\r\n$1048576\r\n{value}\r\n").as_bytes()).await;
+    client.expect(&echoed(&format!("GET {value}"))).await;
+    client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1048577\r\n").await;
+    assert_eq!(client.read_to_end().await, "-ERR Protocol error: invalid bulk length\r\n");
+    proxy.stop().await;
+}
+
+#[tokio::test]
+async fn unfinished_requests_of_all_clients_are_bounded() {
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &["--maxmemory-clients", "4mb"]).await;
+    let (mut small, mut large) = (proxy.connect().await, proxy.connect().await);
+    let half = "x".repeat(1 << 20);
+    small.send(format!("*2\r\n$3\r\nGET\r\n$2097152\r\n{half}").as_bytes()).await;
+    let much = format!("*2\r\n$3\r\nGET\r\n$99999999\r\n{}", "x".repeat(8 << 20));
+    // It may be closed before all of it is sent.
+    let _ = large.stream.write_all(much.as_bytes()).await;
+    let read = tokio::time::timeout(PATIENCE, large.stream.read(&mut [0])).await.unwrap();
+    assert!(read.is_err() || read.is_ok_and(|len| len == 0), "it is not closed");
+    small.send(format!("{half}\r\n").as_bytes()).await;
+    small.expect(&echoed(&format!("GET {half}{half}"))).await;
+    proxy.stop().await;
+}
+
+/// A health service that refuses all that is posted to it.
+async fn refusing_health_service() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"}") && stream.read_buf(&mut head).await.is_ok_and(|len| len > 0) {}
+                let refused = b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+                let _ = stream.write_all(refused).await;
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_before_a_node_fails() {
+    let (_nodes, addresses) = nodes(1).await;
+    let health = format!("http://{}", refusing_health_service().await);
+    let proxy = Proxy::over(&addresses, &["--health-service", &health, "--api-token", "old"]).await;
+    let told = async {
+        while !proxy.get("/metrics").await.contains("\ncache_proxy_reports_refused_total 1\n") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.unwrap();
     proxy.stop().await;
 }
 

@@ -87,6 +87,14 @@ pub enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Whether the service refused for want of its API token.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status(UNAUTHORIZED))
+    }
+}
+
 /// An answer and whether it is a fresh one.
 #[derive(Debug)]
 pub struct Answer<T> {
@@ -185,7 +193,7 @@ impl HealthClient {
 
     fn note_refusal(&self, result: &Result<(), ClientError>) {
         match result {
-            Err(ClientError::Status(UNAUTHORIZED)) if !self.refused.swap(true, Ordering::Relaxed) => {
+            Err(error) if error.is_refusal() && !self.refused.swap(true, Ordering::Relaxed) => {
                 tracing::error!(
                     "the health service refuses our reports (401): it needs the same API token here as there \
                      (HEALTH_API_TOKEN); failed nodes are noticed only by its own probes until then"

@@ -12,8 +12,10 @@ pub mod logging;
 pub mod open_files;
 mod process;
 pub mod process_metrics;
+mod secret;
 pub mod settings;
 pub mod shutdown;
 
 pub use process::{print, ready_line, run_main, version};
+pub use secret::Secret;
 pub use settings::{Invocation, Kind, Program, Setting, Settings, SettingsError};

@@ -115,7 +115,8 @@ pub fn resident_bytes() -> Option<i64> {
 const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /// The memory limit of the control group in bytes; `None` where there is none.
-fn memory_limit() -> Option<i64> {
+#[must_use]
+pub fn memory_limit() -> Option<i64> {
     LIMIT_FILES.iter().find_map(|file| limit_in(&fs::read_to_string(file).ok()?))
 }
 

@@ -31,10 +31,33 @@ impl Limits {
         max_depth: 128,
         max_elements: 1 << 30,
     };
+
+    /// Redis' limits with another longest bulk string. A request may be twice as long, as it may with Redis' own
+    /// limits, but at least 64 MiB: many small values are no large one.
+    #[must_use]
+    #[inline]
+    pub fn with_max_bulk_len(max_bulk_len: usize) -> Self {
+        const LEAST_REQUEST: usize = 64 * 1024 * 1024;
+        let longest = max_bulk_len.saturating_mul(2).clamp(LEAST_REQUEST, Self::DEFAULT.max_request_len);
+        Self { max_bulk_len, max_request_len: longest, ..Self::DEFAULT }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_request_follows_the_longest_bulk() {
+        const MIB: usize = 1024 * 1024;
+        let longest = |bulk| Limits::with_max_bulk_len(bulk).max_request_len;
+        assert_eq!([1, 48, 512].map(|bulk| longest(bulk * MIB)), [64, 96, 1024].map(|len| len * MIB));
+        assert_eq!(Limits::with_max_bulk_len(512 * MIB), Limits::DEFAULT);
     }
 }

@@ -23,6 +23,13 @@ pub enum Kind {
     Duration,
     /// Bytes in Redis' units: `k` = 1000, `kb` = 1024, likewise `m`, `mb`, `g`, `gb`.
     Size,
+    /// A size within bounds, both in bytes and included.
+    SizeWithin {
+        /// The smallest size accepted.
+        min: u64,
+        /// The largest size accepted.
+        max: u64,
+    },
     /// A whole number within bounds, both included.
     Count {
         /// The smallest value accepted.
@@ -72,6 +79,10 @@ impl Kind {
                 Err(_) => Err(expected()),
             },
             Self::Size => parse_size(raw).map(Value::Number).ok_or_else(expected),
+            Self::SizeWithin { min, max } => {
+                let size = parse_size(raw).filter(|size| (min..=max).contains(size));
+                size.map(Value::Number).ok_or_else(expected)
+            }
             Self::Count { min, max } => {
                 let number = raw.parse().ok().filter(|number| (min..=max).contains(number));
                 number.map(Value::Number).ok_or_else(expected)
@@ -92,6 +103,13 @@ impl Kind {
             Self::Url => "a URL such as http://127.0.0.1:8080".into(),
             Self::Duration => "a duration with its unit, such as 30s, 500ms or 1m30s".into(),
             Self::Size => "a size in bytes or with a unit, such as 1000000, 512kb, 256mb or 1gb".into(),
+            Self::SizeWithin { min, max } => {
+                format!(
+                    "a size from {} to {}, such as 1000000, 512kb or 256mb",
+                    shown_size(min),
+                    shown_size(max)
+                )
+            }
             Self::Count { min, max: u64::MAX } => format!("a whole number of at least {min}"),
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Text | Self::Secret => "a text that is not empty".into(),
@@ -113,7 +131,7 @@ impl Kind {
             Self::Address => "HOST:PORT",
             Self::Url => "URL",
             Self::Duration => "DURATION",
-            Self::Size => "SIZE",
+            Self::Size | Self::SizeWithin { .. } => "SIZE",
             Self::Count { .. } => "N",
             Self::Text => "TEXT",
             Self::Path => "PATH",
@@ -142,6 +160,13 @@ pub fn parse_size(raw: &str) -> Option<u64> {
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// A size as a user would write it, in the largest unit that tells it exactly.
+fn shown_size(bytes: u64) -> String {
+    let units = [("gb", 1 << 30), ("mb", 1 << 20), ("kb", 1 << 10)];
+    let unit = units.iter().find(|(_, factor)| bytes > 0 && bytes.is_multiple_of(*factor));
+    unit.map_or_else(|| bytes.to_string(), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 
 fn parse_switch(raw: &str) -> Option<bool> {
@@ -201,6 +226,19 @@ mod tests {
         for (raw, bytes) in cases {
             assert_eq!(parse_size(raw), bytes, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn a_size_within_bounds_says_them() {
+        let kind = Kind::SizeWithin { min: 1 << 20, max: 512 << 20 };
+        for (raw, bytes) in [("1mb", 1 << 20), ("1048577", 1_048_577), ("512mb", 512 << 20)] {
+            assert_eq!(kind.parse(raw), Ok(Value::Number(bytes)), "{raw}");
+        }
+        for raw in ["0", "1023kb", "1gb", "much"] {
+            let expected = "a size from 1mb to 512mb, such as 1000000, 512kb or 256mb";
+            assert_eq!(kind.parse(raw), Err(expected.to_owned()), "{raw}");
+        }
+        assert_eq!([0, 1_000, 3 << 30].map(shown_size), ["0", "1000", "3gb"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(super) fn rules() -> Vec<Rule> {
         errors(),
         node_connections_fail(),
         connections_rejected(),
+        reports_refused(),
     ]
 }
 
@@ -218,5 +219,26 @@ fn connections_rejected() -> Rule {
             alerts: &[&[("instance", "proxy1")]],
         },
         silent: &[("cache_proxy_client_connections_rejected_total{instance=\"proxy1\"}", "5x90")],
+    }
+}
+
+/// A proxy reports at least each 30 s. As long as the range of the rate, so that one refusal, while a token is being
+/// changed, is over before.
+fn reports_refused() -> Rule {
+    Rule {
+        name: "FastCacheReportsRefused",
+        expression: "rate(cache_proxy_reports_refused_total[2m]) > 0",
+        lasting_seconds: 120,
+        severity: Severity::Warning,
+        summary: "The health service refuses the reports of proxy {{ $labels.instance }}",
+        description: "The proxy has another API token, or none. Nothing is wrong yet, but a node that falls silent \
+                      will cost its clients a minute and a half and not half a second. Give both the same \
+                      HEALTH_API_TOKEN.",
+        anchor: "reports-refused",
+        fires: Fires {
+            series: &[("cache_proxy_reports_refused_total{instance=\"proxy1\"}", "0+1x90")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_reports_refused_total{instance=\"proxy1\"}", "0x30 1x60")],
     }
 }

@@ -20,8 +20,9 @@ COPY --from=manifests /source .
 ENV RUSTFLAGS="--remap-path-prefix=/usr/local/cargo=/cargo"
 RUN cargo build --release --locked --package fastcache
 COPY . .
-# Which commit this is: told, or found in the few files of .git that .dockerignore lets through, where HEAD is
-# a branch in a file of its own, a branch among others, or the commit itself.
+# Which commit this is, for --version: told, or found in the few files of .git that .dockerignore lets through,
+# where HEAD is a branch in a file of its own, a branch among others, or the commit itself. What is not committed
+# does not show.
 ARG FASTCACHE_GIT_REV
 # `touch`: cargo rebuilds what is newer than its last build, and a checkout is older than the empty programs.
 # Not what build scripts have written below target: that belongs to the dependencies.
@@ -40,11 +41,10 @@ RUN groupadd --system --gid 10001 fastcache \
     && install --directory --owner fastcache --group fastcache --mode 0750 /var/lib/fastcache
 COPY LICENSE-APACHE LICENSE-MIT /usr/share/doc/fastcache/
 COPY --from=builder /source/target/release/fastcache /usr/local/bin/fastcache
-ARG FASTCACHE_GIT_REV
+# Not the commit: a label takes only what the command line of the build gives. `--version` tells it.
 LABEL org.opencontainers.image.title="FastCache" \
       org.opencontainers.image.description="A Redis-protocol cache tier: many nodes that look like one Redis" \
       org.opencontainers.image.version="0.1.0" \
-      org.opencontainers.image.revision="${FASTCACHE_GIT_REV:-unknown}" \
       org.opencontainers.image.licenses="Apache-2.0 OR MIT"
 USER 10001:10001
 WORKDIR /var/lib/fastcache

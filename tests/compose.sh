@@ -149,7 +149,7 @@ round_whole() {
     check 'docker stop of a proxy: it drains' 'load-balancer fastcache-proxy2' proxy_drains
     check 'reload of the load balancer' 'load-balancer' load_balancer_reloads
     check 'a proxy restarts while the health service is away' 'fastcache-proxy3' proxy_remembers_the_view
-    check 'a value of 200 MiB through the load balancer' 'fastcache-proxy1' large_value_passes
+    check 'a value of 60 MB both ways, a larger one refused' 'fastcache-proxy1' large_value_passes
     check 'restart of everything' 'health-checker load-balancer' everything_restarts
     check 'down leaves the volumes, down -v nothing' '' everything_is_removed
 }

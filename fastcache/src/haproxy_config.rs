@@ -49,8 +49,9 @@ impl HaproxyConfig {
         Self {
             entry: format!(":{ENTRY_PORT}"),
             stats: format!(":{STATS_PORT}"),
-            // As many as one Redis takes. At the gigabyte that docker-compose.yml allows, each has 100 KB:
-            // two buffers of 16 KB, and what the kernel holds.
+            // As many as one Redis takes. At the gigabyte that docker-compose.yml allows, each has 100 KB, or
+            // 25 KB while each of three old workers is left with as many: 4 KB at rest, and a buffer of 16 KB
+            // while one side does not read.
             max_connections: 10_000,
             // HAProxy's own syntax for an environment variable with a default.
             balance: format!("\"${{HAPROXY_BALANCE-{}}}\"", BALANCES[0]),

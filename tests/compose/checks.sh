@@ -295,16 +295,30 @@ proxy_remembers_the_view() {
     eventually 30 all_is_well
 }
 
-# Taken or refused, it must not cost anybody's life: every container has memory for what it allows itself.
+# A value as large as PROTO_MAX_BULK_LEN allows passes, a larger one is refused before its bytes come; neither
+# costs anybody's life: every container has memory for what it allows itself.
 large_value_passes() {
-    local answer before
+    local before sent
     before=$(lives)
-    answer=$(head --bytes 200M /dev/zero | timeout 60s redis-cli -p 6380 -x SET compose:large)
-    figure "$answer"
-    [[ $answer == OK || $answer == *ERR* || $answer == *OOM* ]] || { echo "answered: $answer" >&2; return 1; }
-    replies "$([[ $answer == OK ]] && echo 1 || echo 0)" DEL compose:large
+    head --bytes 60M /dev/urandom >"$work/large"
+    sent=$(sha256sum <"$work/large")
+    [[ $(timeout 60s redis-cli -p 6380 -x SET compose:large <"$work/large") == OK ]]
+    # redis-cli ends what it prints with a newline of its own.
+    [[ $(timeout 60s redis-cli -p 6380 GET compose:large | head --bytes 60M | sha256sum) == "$sent" ]]
+    replies 1 DEL compose:large
+    [[ $(announced_value 209715200) == '-ERR Protocol error: invalid bulk length'* ]]
     diff <(echo "$before") <(lives) || { echo 'these have been restarted' >&2; return 1; }
     eventually 10 all_is_well
+}
+
+# What a SET of $1 bytes is told, when its length is all that has come.
+announced_value() {
+    local answer
+    exec 3<>/dev/tcp/127.0.0.1/6380
+    printf '*3\r\n$3\r\nSET\r\n$13\r\ncompose:large\r\n$%s\r\n' "$1" >&3
+    read -r -t 10 answer <&3
+    exec 3>&-
+    echo "$answer"
 }
 
 # Since when each container runs.

@@ -68,7 +68,7 @@ impl Cluster {
             text += &format!("    networks: {{small-nodes: {{aliases: [fastcache-node{number}]}}}}\n");
         }
         text += &identity("node", "NODE_ID", number);
-        text += &published("NODE_PORT_PREFIX", FIRST_NODE_PORT, self.nodes, number);
+        text += &published("NODE", FIRST_NODE_PORT, self.nodes, number);
         text
     }
 
@@ -81,7 +81,7 @@ impl Cluster {
             );
         }
         text += &identity("proxy", "PROXY_ID", number);
-        text += &published("PROXY_PORT_PREFIX", FIRST_PROXY_PORT, self.proxies, number);
+        text += &published("PROXY", FIRST_PROXY_PORT, self.proxies, number);
         text += &format!("    volumes: [\"{}:/var/lib/fastcache\"]\n", self.proxy_volume(number));
         text
     }
@@ -112,16 +112,17 @@ fn identity(kind: &str, variable: &str, number: u64) -> String {
 }
 
 /// Compose cannot add numbers, but it can put digits together: as long as all ports have the same hundreds,
-/// those are a variable. A larger cluster has fixed ports.
-fn published(variable: &str, first: u64, count: u64, number: u64) -> String {
+/// those are a variable. A larger cluster has fixed ports. The address is apart from that of the other ports,
+/// because nodes ask nobody for a password.
+fn published(kind: &str, first: u64, count: u64, number: u64) -> String {
     let port = first + number - 1;
     let hundreds = first / 100;
     let port = if (first + count - 1) / 100 == hundreds {
-        format!("${{{variable}:-{hundreds}}}{:02}", port % 100)
+        format!("${{{kind}_PORT_PREFIX:-{hundreds}}}{:02}", port % 100)
     } else {
         port.to_string()
     };
-    format!("    ports: [\"${{OPERATOR_BIND_ADDRESS:-127.0.0.1}}:{port}:6379\"]\n")
+    format!("    ports: [\"${{NODE_BIND_ADDRESS:-127.0.0.1}}:{port}:6379\"]\n")
 }
 
 /// `node1=fastcache-node1:6379,…`, one per line of a YAML string whose line ends are escaped.

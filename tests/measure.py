@@ -9,7 +9,6 @@ service under load, and stops it. Takes about two minutes; needs redis-benchmark
 
 import json
 import re
-import shlex
 import signal
 import statistics
 import subprocess
@@ -90,7 +89,7 @@ class Cluster:
     def start_again(self, name):
         """Runs the command that `up` says starts that child again."""
         said = wait_for(lambda: [line for line in self.lines if f"{name} was ended" in line])
-        command = shlex.split(said[-1].split("(it is then yours to stop): ")[1])
+        command = ["sh", "-c", "exec env " + said[-1].split("(it is then yours to stop): ")[1]]
         return self.run_beside(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

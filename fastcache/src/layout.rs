@@ -100,6 +100,15 @@ impl Layout {
         places
     }
 
+    /// The port by which the process of this name is found.
+    pub(crate) fn port_of(&self, name: &str) -> Option<u16> {
+        match name {
+            HEALTH => Some(self.health),
+            HAPROXY => self.stats,
+            _ => self.places().into_iter().find(|place| place.name == name).map(|place| place.port),
+        }
+    }
+
     /// `host:port`, an IPv6 host in brackets.
     pub(crate) fn address(&self, port: u16) -> String {
         if self.host.contains(':') {

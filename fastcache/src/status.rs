@@ -51,6 +51,8 @@ struct Member {
     #[serde(default)]
     routable: Option<bool>,
     #[serde(default)]
+    maintenance: bool,
+    #[serde(default)]
     response_time_ms: Option<f64>,
     #[serde(default)]
     since: Option<String>,
@@ -110,11 +112,22 @@ fn row(member: Member) -> [String; 7] {
         member.node_id,
         format!("{}:{}", member.host, member.port),
         member.status,
-        member.routable.map_or_else(unknown, |routable| if routable { "yes" } else { "no" }.to_owned()),
+        member
+            .routable
+            .map_or_else(unknown, |routable| routable_word(routable, member.maintenance).to_owned()),
         member.response_time_ms.map_or_else(unknown, |millis| format!("{millis} ms")),
         member.since.unwrap_or_else(unknown),
         printable(&member.error_message.unwrap_or_default()),
     ]
+}
+
+/// A drained node is well and gets no keys: without the word, that looks like a fault.
+fn routable_word(routable: bool, maintenance: bool) -> &'static str {
+    match (routable, maintenance) {
+        (_, true) => "drained",
+        (true, false) => "yes",
+        (false, false) => "no",
+    }
 }
 
 /// What a node answered may be part of the message, and must not command the operator's terminal.
@@ -136,6 +149,9 @@ fn totals(summary: &Value) -> String {
         number("totalProxies"),
         number("epoch"),
     );
+    if let Some(drained @ 1..) = summary.get("maintenanceNodes").and_then(Value::as_u64) {
+        line += &format!("; {drained} drained");
+    }
     // Anything but `ok` decides what the cluster does, so it must not be overlooked.
     match summary.get("checker").and_then(Value::as_str) {
         None | Some("ok") => {}
@@ -176,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn a_drained_node_is_told_from_one_that_is_merely_not_routable() {
+        let node = |id: &str, maintenance: bool| {
+            let mut node = member(id, "HEALTHY");
+            (node["routable"], node["maintenance"]) = (false.into(), maintenance.into());
+            node
+        };
+        let nodes = members(json!([node("node1", true), node("node2", false)])).unwrap();
+        let text = table(nodes, Vec::new()).to_string();
+        let column: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+        assert_eq!(column, ["ROUTABLE", "drained", "no"], "{text}");
+    }
+
+    #[test]
     fn messages_cannot_command_the_terminal() {
         let mut node = member("node1", "UNHEALTHY");
         node["errorMessage"] = "answered \u{1b}[2J\nnode2 HEALTHY".into();
@@ -192,6 +221,11 @@ mod tests {
         let line =
             "50 nodes: 49 healthy, 1 unhealthy, ? unknown; 48 routable; 4 of 5 proxies healthy; epoch 7";
         assert_eq!(totals(&summary), line);
+        summary["maintenanceNodes"] = 0.into();
+        assert_eq!(totals(&summary), line);
+        summary["maintenanceNodes"] = 2.into();
+        assert_eq!(totals(&summary), format!("{line}; 2 drained"));
+        summary["maintenanceNodes"] = 0.into();
         summary["checker"] = "frozen".into();
         assert_eq!(totals(&summary), format!("{line}; routing FROZEN"));
     }

@@ -10,6 +10,7 @@ mod base_dir;
 mod child;
 mod children;
 mod cluster;
+mod inherited;
 mod log_file;
 mod ports;
 mod readiness;

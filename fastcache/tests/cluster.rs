@@ -1,10 +1,11 @@
 //! A small cluster, from the ready line to the last process.
 
 use std::fs::{self, Permissions};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use cluster::Topology;
@@ -69,7 +70,7 @@ fn signal(up: &Up, signal: Signal) {
 
 /// Starts a cluster whose entry is `entry` and ends it with this signal.
 fn stops_without_a_trace(entry: &str, end: Signal) {
-    let (_directory, mut up, addresses) = ready(entry);
+    let (directory, mut up, addresses) = ready(entry);
     assert_eq!(addresses.stats.is_some(), entry == "haproxy");
     assert!(run(&["healthcheck", &addresses.entry]).status.success());
     let links = addresses.links();
@@ -82,9 +83,16 @@ fn stops_without_a_trace(entry: &str, end: Signal) {
         assert!(TcpStream::connect(address).is_err(), "somebody listens on {address}");
     }
     assert_eq!(up.rest_of_stdout(), "", "the ready line is the only one");
-    let outages: Vec<String> =
-        up.stderr_lines().into_iter().filter(|line| line.contains("UNHEALTHY")).collect();
-    assert!(outages.is_empty(), "a stop is no outage: {outages:#?}");
+    let lines = up.stderr_lines();
+    assert_eq!(lines.last().unwrap(), "fastcache: stopped", "{lines:#?}");
+    let log = fs::read_to_string(directory.path().join("logs/health.log")).unwrap();
+    assert!(!log.contains("UNHEALTHY"), "a stop is no outage: {log}");
+    let (_, ending) =
+        lines.split_at(lines.iter().position(|line| line.starts_with("fastcache: stopping")).unwrap());
+    assert!(
+        ending.iter().all(|line| line.starts_with("fastcache: ")),
+        "no child alarms anybody: {ending:#?}"
+    );
 }
 
 #[test]
@@ -95,6 +103,16 @@ fn sigterm_stops_all_of_it_with_a_shared_entry() {
 #[test]
 fn sigterm_stops_all_of_it_with_haproxy() {
     stops_without_a_trace("haproxy", Signal::TERM);
+}
+
+#[test]
+fn it_says_how_haproxy_reads_its_file_again() {
+    let (_directory, up, _addresses) = ready("haproxy");
+    let line = up.stderr_line("kill -USR2 ");
+    let pid: i32 = word_after(&line, "kill -USR2 ").trim_end_matches('`').parse().unwrap();
+    assert!(children(&up).contains(&pid), "{line}");
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    assert!(command.contains("haproxy\0-W\0"), "{command:?}");
 }
 
 #[test]
@@ -147,7 +165,7 @@ fn sigkill_leaves_no_orphans() {
 
 #[test]
 fn a_child_that_dies_is_told_with_the_command_that_starts_it_again() {
-    let (_directory, up, addresses) = ready("shared");
+    let (_directory, mut up, addresses) = ready("shared");
     let node2 = &addresses.members[1];
     let link = Link::to(node2);
     kill_listener(&up, node2);
@@ -155,13 +173,59 @@ fn a_child_that_dies_is_told_with_the_command_that_starts_it_again() {
     link.until_closed();
     let (_, command) = line.split_once("(it is then yours to stop): ").unwrap();
     let mut again = Command::new("sh").arg("-c").arg(format!("exec {command}")).spawn().unwrap();
-    let mut well = false;
-    while !well {
-        assert!(again.try_wait().unwrap().is_none(), "it ended at once");
-        well = run(&["healthcheck", node2]).status.success();
-    }
+    until_well(&mut again, node2);
+    signal(&up, Signal::TERM);
+    up.wait();
+    let told = "fastcache: stopped; still running, as they were started by hand: node2";
+    assert_eq!(up.stderr_lines().last().unwrap(), told);
     again.kill().unwrap();
     again.wait().unwrap();
+}
+
+#[test]
+fn a_health_service_started_again_without_its_token_does_not_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut up = up_command(directory.path().to_str().unwrap(), "shared");
+    let mut up = Up::spawn(up.env("HEALTH_API_TOKEN", "s3cret"));
+    let addresses = Addresses::of(directory.path(), &up.ready_line());
+    assert_eq!(status_of_a_drain(&addresses.health), "401");
+    kill_listener(&up, &addresses.health);
+    let line = up.stderr_line("health was ended by ");
+    assert!(!line.contains("s3cret"), "{line}");
+    let (_, command) = line.split_once("(it is then yours to stop): ").unwrap();
+    // The shell becomes the program, so that the process to kill is the program's.
+    let program = env!("CARGO_BIN_EXE_fastcache");
+    let command = command.replacen(program, &format!("exec {program}"), 1);
+    let shell = || {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &command]).env_clear();
+        shell
+    };
+    let refused = shell().output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && told.contains("HEALTH_API_TOKEN"), "{told}");
+    let mut again = shell().env("HEALTH_API_TOKEN", "s3cret").spawn().unwrap();
+    until_well(&mut again, &format!("http://{}/health/ping", addresses.health));
+    assert_eq!(status_of_a_drain(&addresses.health), "401");
+    again.kill().unwrap();
+    again.wait().unwrap();
+}
+
+fn until_well(process: &mut Child, address: &str) {
+    while !run(&["healthcheck", address]).status.success() {
+        assert!(process.try_wait().unwrap().is_none(), "it ended at once");
+    }
+}
+
+/// The status that draining a node without a token is answered with.
+fn status_of_a_drain(health: &str) -> String {
+    let mut stream = TcpStream::connect(health).unwrap();
+    let request = "POST /health/nodes/node1/maintenance HTTP/1.0\r\ncontent-type: application/json\r\n\
+                   content-length: 16\r\n\r\n{\"mode\":\"drain\"}";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.split_whitespace().nth(1).unwrap().to_owned()
 }
 
 /// Kills the child of `up` whose command line has the port of this address.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster::{ApiToken, Topology};
+use cluster::{ApiToken, Topology, TopologyError};
 use daemon::{Kind, Program, Setting, Settings};
 
 use crate::verdict::Policy;
@@ -127,51 +127,30 @@ pub struct Config {
     pub api_token: Option<ApiToken>,
 }
 
-/// Settings that are fine one by one, but not together.
+/// Settings that are fine one by one, but not together, and what is wrong with the topology.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The cluster file cannot be read.
-    #[error("cannot read the cluster file {path}: {error}")]
-    ClusterFile {
-        /// Its path.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The nodes and proxies are not as they should be; one line for each mistake.
-    #[error("{place}: {error}")]
-    Topology {
-        /// Where they are written.
-        place: String,
-        /// All mistakes.
-        error: cluster::TopologyError,
-    },
-    /// Several mistakes of other kinds, one line for each.
-    #[error("{}", .0.join("\n"))]
-    Mistakes(Vec<String>),
+#[error("{}", .mistakes.join("\n"))]
+pub struct ConfigError {
+    /// One for each mistake, each with the setting or the file that it is in.
+    pub mistakes: Vec<String>,
 }
 
 impl Config {
     /// Turns settings into a configuration.
     ///
     /// # Errors
-    /// [`ConfigError`] when the topology cannot be read or has mistakes, or when settings contradict
+    /// [`ConfigError`] with all that is wrong: the topology cannot be read or has mistakes, settings contradict
     /// each other.
     pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
         let mut mistakes = Vec::new();
         let policy = policy(settings, &mut mistakes);
-        let topology = topology(settings)?;
-        let said = settings.optional_count("node-count");
-        if said.is_some_and(|count| count != topology.nodes.len() as u64) {
-            let (said, known) = (said.unwrap_or_default(), topology.nodes.len());
-            mistakes.push(format!("node-count is {said}, but {known} nodes are configured"));
-        }
+        let topology = topology(settings).map_err(|found| mistakes.extend(found)).ok();
         let api_token = settings.optional_text("api-token").map(ApiToken::new).transpose();
-        mistakes.extend(api_token.as_ref().err().map(|error| format!("api-token: {error}")));
-        let api_token = api_token.ok().flatten();
-        if !mistakes.is_empty() {
-            return Err(ConfigError::Mistakes(mistakes));
-        }
+        let api_token =
+            api_token.map_err(|error| mistakes.push(format!("--api-token: {error}"))).ok().flatten();
+        let (Some(topology), true) = (topology, mistakes.is_empty()) else {
+            return Err(ConfigError { mistakes });
+        };
         Ok(Self {
             host: settings.text("host").to_owned(),
             port: settings.port("port"),
@@ -187,32 +166,66 @@ fn policy(settings: &Settings, mistakes: &mut Vec<String>) -> Policy {
     let interval = settings.duration("interval");
     let timeout = settings.duration("timeout");
     if !(MIN_INTERVAL..=MAX_INTERVAL).contains(&interval) {
-        mistakes.push("interval must be at least 100ms and at most 1 day".to_owned());
+        mistakes.push("--interval must be at least 100ms and at most 1 day".to_owned());
     }
     if timeout.is_zero() || timeout > interval {
-        mistakes.push("timeout must be more than 0 and no longer than the interval".to_owned());
+        mistakes.push("--timeout must be more than 0 and no longer than --interval".to_owned());
     }
     // The settings bound both at 100.
     let threshold = |name: &str| u32::try_from(settings.count(name)).unwrap_or(u32::MAX);
     Policy { interval, timeout, failures: threshold("failures"), successes: threshold("successes") }
 }
 
-fn topology(settings: &Settings) -> Result<Topology, ConfigError> {
+/// The nodes and proxies, or every mistake in them. A count that is said as well must agree with them.
+fn topology(settings: &Settings) -> Result<Topology, Vec<String>> {
+    let topology = read_topology(settings)?;
+    let known = topology.nodes.len();
+    match settings.optional_count("node-count") {
+        Some(said) if said != known as u64 => {
+            Err(vec![format!("--node-count is {said}, but {known} nodes are configured")])
+        }
+        _ => Ok(topology),
+    }
+}
+
+fn read_topology(settings: &Settings) -> Result<Topology, Vec<String>> {
     let place = |place: &str| {
         let place = place.to_owned();
-        move |error| ConfigError::Topology { place, error }
+        move |error: TopologyError| -> Vec<String> {
+            error.mistakes.iter().map(|mistake| format!("{place}: {mistake}")).collect()
+        }
     };
     if let Some(path) = settings.optional_text("cluster") {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| ConfigError::ClusterFile { path: path.to_owned(), error })?;
+            .map_err(|error| vec![format!("cannot read the cluster file {path}: {error}")])?;
         return Topology::from_toml(&text).map_err(place(path));
     }
     let proxies = settings.optional_text("cluster-proxies").unwrap_or_default();
     if let Some(nodes) = settings.optional_text("cluster-nodes") {
-        return Topology::from_lists(nodes, proxies).map_err(place("cluster-nodes and cluster-proxies"));
+        return Topology::from_lists(nodes, proxies).map_err(place("--cluster-nodes and --cluster-proxies"));
     }
     let count = settings.optional_count("node-count").and_then(|count| usize::try_from(count).ok());
-    let local = Topology::local(count.unwrap_or(DEFAULT_NODE_COUNT)).map_err(place("node-count"))?;
-    let listed = Topology::from_lists("unused=localhost:1", proxies).map_err(place("cluster-proxies"))?;
+    let local = Topology::local(count.unwrap_or(DEFAULT_NODE_COUNT)).map_err(place("--node-count"))?;
+    let listed = Topology::from_lists("unused=localhost:1", proxies).map_err(place("--cluster-proxies"))?;
     Ok(Topology { proxies: listed.proxies, ..local })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_mistakes_are_told_each_with_its_place() {
+        let flags =
+            ["--interval", "1s", "--timeout", "5s", "--cluster-nodes", "a=h:1,b", "--cluster-proxies", "p"];
+        let settings = PROGRAM.from_flags(&[&flags[..], &["--api-token", "two words"]].concat()).unwrap();
+        let error = Config::from_settings(&settings).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 4, "{error}");
+        assert_eq!(lines[0], "--timeout must be more than 0 and no longer than --interval");
+        for line in &lines[1..3] {
+            assert!(line.starts_with("--cluster-nodes and --cluster-proxies: \""), "{line}");
+        }
+        assert!(lines[3].starts_with("--api-token: the API token must be "), "{error}");
+    }
 }

@@ -315,7 +315,7 @@ large_value_passes() {
 announced_value() {
     local answer
     exec 3<>/dev/tcp/127.0.0.1/6380
-    printf '*3\r\n$3\r\nSET\r\n$13\r\ncompose:large\r\n$%s\r\n' "$1" >&3
+    printf '*3\r\n\x243\r\nSET\r\n\x2413\r\ncompose:large\r\n\x24%s\r\n' "$1" >&3
     read -r -t 10 answer <&3
     exec 3>&-
     echo "$answer"

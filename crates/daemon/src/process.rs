@@ -19,7 +19,7 @@ const LAST_LINE: Duration = Duration::from_secs(1);
 
 /// Runs a program from its arguments (without the program's name) to its exit status: prints what was
 /// only to be printed, lists every mistake in the settings, starts logging and a single-threaded
-/// runtime, and runs `body`. An error of `body` is one line on stderr and a status of 1.
+/// runtime, and runs `body`. An error of `body` is a line on stderr for each of its own, and a status of 1.
 pub fn run_main<Body, E>(
     program: &'static Program,
     args: impl IntoIterator<Item = impl Into<OsString>>,
@@ -41,7 +41,7 @@ where
     match start(settings, body) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            last_line(format!("{}: {problem}", program.name));
+            last_line(prefixed(program.name, &problem));
             ExitCode::FAILURE
         }
     }
@@ -58,6 +58,11 @@ where
         .build()
         .map_err(|error| format!("cannot start the runtime: {error}"))?;
     runtime.block_on(body(settings)).map_err(|error| format!("{error:#}"))
+}
+
+/// Every line with the name in front: in a log that several processes share, each must tell whose it is.
+fn prefixed(name: &str, problem: &str) -> String {
+    problem.lines().map(|line| format!("{name}: {line}")).collect::<Vec<_>>().join("\n")
 }
 
 /// Says why the process ends. Writing to a full pipe blocks, and a process that was told to stop must not
@@ -104,4 +109,15 @@ pub fn ready_line(address: impl Display) -> std::io::Result<()> {
 #[must_use]
 pub const fn version() -> &'static str {
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("FASTCACHE_REVISION"), ")")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_a_problem_has_the_name() {
+        assert_eq!(prefixed("a", "one"), "a: one");
+        assert_eq!(prefixed("a", "one\ntwo"), "a: one\na: two");
+    }
 }

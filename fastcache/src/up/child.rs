@@ -8,12 +8,14 @@
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
+use daemon::Program;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use super::inherited;
 use super::log_file::LogFile;
 use super::terminal::{Prefix, Terminal};
 use crate::guarded;
@@ -37,6 +39,9 @@ const OURS: [&str; 9] = [
     "CACHE_PROXY_CONFIG",
     "HEALTH_SERVICE_CONFIG",
 ];
+
+/// The programs of this binary.
+static OWN: [&Program; 3] = [&cache_node::PROGRAM, &cache_proxy::PROGRAM, &health_service::PROGRAM];
 
 /// A child as it is to be started: which program of this binary, or which other one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +69,8 @@ pub(super) struct Handle {
     pub(super) log: PathBuf,
     /// The command line that starts it again.
     pub(super) again: String,
+    /// Its process; also that of HAProxy's master.
+    pub(super) pid: Option<u32>,
 }
 
 /// Where a child's lines go.
@@ -77,13 +84,15 @@ pub(super) struct Output {
 impl ChildSpec {
     /// The command line that starts it by hand, ready for a shell.
     pub(super) fn command_line(&self) -> std::io::Result<String> {
-        let mut words = Vec::new();
-        if guarded::is_own_program(&self.program) {
-            words.push(std::env::current_exe()?.to_string_lossy().into_owned());
+        let own = OWN.into_iter().find(|own| own.name == self.program);
+        let inherited = |name: &str| std::env::var(name).ok().filter(|_| !OURS.contains(&name));
+        let mut words = inherited::assignments(own, &self.args, inherited);
+        if own.is_some() {
+            words.push(quoted(&std::env::current_exe()?.to_string_lossy()));
         }
-        words.push(self.program.clone());
-        words.extend(self.args.iter().cloned());
-        Ok(words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "))
+        words.push(quoted(&self.program));
+        words.extend(self.args.iter().map(|word| quoted(word)));
+        Ok(words.join(" "))
     }
 }
 
@@ -108,13 +117,13 @@ impl Handle {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let log = output.log.path().to_owned();
+        let (log, pid) = (output.log.path().to_owned(), child.id());
         let reader = pipe::Receiver::from_owned_fd(reader.into())?;
         tokio::spawn(read_lines(reader, output, index, events.clone()));
         // One signal waits while another is sent; there is nothing to gain from more.
         let (signals, received) = mpsc::channel(1);
         tokio::spawn(tend(child, index, received, events));
-        Ok(Self { name: spec.name.clone(), signals, log, again: spec.command_line()? })
+        Ok(Self { name: spec.name.clone(), signals, log, again: spec.command_line()?, pid })
     }
 
     /// Sends a signal, unless the child has ended already.
@@ -174,7 +183,7 @@ async fn read_lines(pipe: pipe::Receiver, mut output: Output, index: usize, even
 }
 
 /// The word as a shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -189,7 +198,7 @@ mod tests {
 
     #[test]
     fn files_of_settings_are_not_inherited() {
-        for program in [&cache_node::PROGRAM, &cache_proxy::PROGRAM, &health_service::PROGRAM] {
+        for program in OWN {
             let variable = program.config_variable();
             assert!(OURS.contains(&variable.as_str()), "{variable}");
         }

@@ -16,9 +16,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::child::{ChildSpec, Event, Handle, Output};
 use super::children::Plan;
 use super::log_file::LogFile;
+use super::ports;
 use super::readiness;
 use super::terminal::{Prefix, Terminal};
-use crate::layout::Layout;
+use crate::layout::{HAPROXY, Layout};
 
 /// How long a group of children may take to stop before it is killed; a drain takes far less.
 const GRACE: Duration = Duration::from_secs(5);
@@ -85,6 +86,9 @@ impl Cluster {
         self.terminal.end_progress();
         started?;
         self.terminal.ready(&self.ready_line(began.elapsed()));
+        if let Some(line) = self.reload_line() {
+            self.terminal.say(&line);
+        }
         let signal = self.watch(shutdown).await;
         self.terminal.say(&format!("received {signal}"));
         Ok(())
@@ -199,7 +203,11 @@ impl Cluster {
 
     /// Stops all children in the order of their roles; who does not end within the grace time is killed.
     pub(super) async fn stop(&mut self) {
-        self.terminal.say("stopping");
+        let ended_before: Vec<String> = self.exited().map(|member| member.handle.name.clone()).collect();
+        self.terminal.say("stopping; what the processes still say is in their logs");
+        // That HAProxy's worker was ended and that proxies lost the health service: what was asked for, and
+        // alarming to read.
+        self.terminal.mute_children();
         for role in [Role::Checker, Role::Proxy, Role::Node] {
             self.signal(role, Signal::TERM);
             if self.until_exited(role, Instant::now() + GRACE).await {
@@ -210,6 +218,18 @@ impl Cluster {
             self.signal(role, Signal::KILL);
             // SIGKILL cannot be refused; only a process stuck in the kernel outlasts it.
             self.until_exited(role, Instant::now() + GRACE).await;
+        }
+        self.terminal.say(&self.last_line(ended_before));
+    }
+
+    /// `names` are those who had ended before: their ports are taken only if somebody started them again.
+    fn last_line(&self, mut names: Vec<String>) -> String {
+        names
+            .retain(|name| self.layout.port_of(name).is_some_and(|port| ports::is_taken(&self.layout, port)));
+        if names.is_empty() {
+            "stopped".to_owned()
+        } else {
+            format!("stopped; still running, as they were started by hand: {}", names.join(", "))
         }
     }
 
@@ -228,8 +248,22 @@ impl Cluster {
         true
     }
 
+    fn exited(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().filter(|member| member.has_exited)
+    }
+
     fn running(&self, role: Role) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| member.role == role && !member.has_exited)
+    }
+
+    /// How HAProxy takes a changed file, if it runs.
+    fn reload_line(&self) -> Option<String> {
+        let haproxy = self.members.iter().find(|member| member.handle.name == HAPROXY)?;
+        let (pid, file) = (haproxy.handle.pid?, self.directory.join("haproxy.cfg"));
+        Some(format!(
+            "`kill -USR2 {pid}` makes HAProxy read {} again; the next `fastcache up` writes that file anew",
+            file.display()
+        ))
     }
 
     fn ready_line(&self, took: Duration) -> String {

@@ -64,8 +64,14 @@ pub(super) fn ensure_free(layout: &Layout) -> anyhow::Result<()> {
     if lines.is_empty() { Ok(()) } else { Err(one_per_line(&lines)) }
 }
 
+/// Whether somebody listens on this port.
+pub(super) fn is_taken(layout: &Layout, port: u16) -> bool {
+    TcpListener::bind((layout.host.as_str(), port))
+        .is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+}
+
 fn one_per_line(lines: &[String]) -> anyhow::Error {
-    anyhow::anyhow!(lines.join("\nfastcache up: "))
+    anyhow::anyhow!(lines.join("\n"))
 }
 
 /// A run of ports that cannot be listened on, all for the same reason.

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct Terminal {
     stderr: Arc<Shared>,
     has_bar: bool,
     is_coloured: bool,
+    /// Whether children's lines are left out.
+    is_muted: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -84,7 +87,7 @@ impl Terminal {
         let stdout =
             if is_terminal { Arc::clone(&stderr) } else { Shared::start("stdout", ProgressBar::hidden())? };
         let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Ok(Self { stdout, stderr, has_bar: is_terminal, is_coloured })
+        Ok(Self { stdout, stderr, has_bar: is_terminal, is_coloured, is_muted: Arc::default() })
     }
 
     /// The line that tells the cluster is ready, on stdout, where a script waits for it.
@@ -99,6 +102,9 @@ impl Terminal {
 
     /// A line that a child wrote, on stderr behind the child's name.
     pub(super) fn child_line(&self, prefix: &Prefix, text: &str) {
+        if self.is_muted.load(Ordering::Relaxed) {
+            return;
+        }
         let mut queue = self.stderr.lock();
         if queue.lines.len() >= MAX_WAITING {
             queue.left_out += 1;
@@ -108,6 +114,11 @@ impl Terminal {
         queue.lines.push_back(Line { text, target: Target::Stderr });
         drop(queue);
         self.stderr.changed.notify_all();
+    }
+
+    /// From here on children's lines are only in the log files.
+    pub(super) fn mute_children(&self) {
+        self.is_muted.store(true, Ordering::Relaxed);
     }
 
     /// Says what is being waited for; without a bar it is a line of its own.
@@ -280,13 +291,16 @@ mod tests {
     fn a_stopped_terminal_costs_lines_and_not_memory() {
         // No thread writes: the terminal has stopped.
         let (stdout, stderr) = (Arc::default(), Arc::default());
-        let terminal = Terminal { stdout, stderr, has_bar: true, is_coloured: false };
+        let is_muted = Arc::default();
+        let terminal = Terminal { stdout, stderr, has_bar: true, is_coloured: false, is_muted };
         let prefix = Prefix::new("node1", 5, 0);
         for _ in 0..MAX_WAITING + 10 {
             terminal.child_line(&prefix, "a");
             terminal.waiting_for("the end");
             terminal.advance();
         }
+        terminal.mute_children();
+        terminal.child_line(&prefix, "left to the log file, and not counted");
         terminal.say("important");
         terminal.ready("ready");
         assert_eq!(terminal.stdout.lock().lines.len(), 1);

@@ -23,14 +23,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Rounds of each scenario: an odd number, so that the median is one of them; five, so that two disturbed ones
-    /// do not move it.
-    #[must_use]
-    pub fn rounds(&self) -> usize {
-        if self.quick { 1 } else { 5 }
-    }
-
-    /// What one saturated phase should last: long enough for a hundred ticks of CPU time.
+    /// What one saturated phase should last. CPU time is counted in nanoseconds (see `cpu`), so this is for what else
+    /// the machine does to average out; a suite with many phases takes a part of it.
     #[must_use]
     pub fn phase(&self) -> Duration {
         if self.quick { Duration::from_millis(200) } else { Duration::from_millis(1500) }

@@ -1,7 +1,10 @@
-//! CPU time of process trees, from `/proc/PID/stat`.
+//! CPU time of process trees: user and system time of a process with all its threads, of the children it has waited
+//! for, and of its living descendants.
 //!
-//! User and system time of a process with all its threads, of the children it has waited for, and of its living
-//! descendants. The kernel counts in ticks of 10 ms, so what is measured must use many of them.
+//! The one idea: what each living thread has run is in `/proc/PID/task/TID/schedstat`, in nanoseconds; threads that have
+//! ended and children that were waited for are in `/proc/PID/stat` only, in ticks of 10 ms. Both are read. Between two
+//! readings the nanoseconds count, unless the ticks tell of more than they can have been cut off by: then a thread has
+//! ended in between, and the ticks count. None of the measured programs ends threads while it serves.
 
 use std::fs;
 use std::io;
@@ -11,17 +14,22 @@ use std::time::Duration;
 /// CPU time, apart for the program's own code and for the kernel on its behalf.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CpuTimes {
-    /// In the program.
+    /// In the program, in whole ticks.
     pub user: Duration,
-    /// In the kernel.
+    /// In the kernel, in whole ticks.
     pub system: Duration,
+    /// Both together of the living threads, to the nanosecond.
+    pub threads: Duration,
+    /// What ticks can have been cut off by.
+    pub cut_off: Duration,
 }
 
 impl CpuTimes {
-    /// Both together.
+    /// All of it.
     #[must_use]
     pub fn total(self) -> Duration {
-        self.user + self.system
+        let ticks = self.user + self.system;
+        if self.threads + self.cut_off >= ticks { self.threads } else { ticks }
     }
 
     /// Microseconds for each of `requests`.
@@ -34,7 +42,12 @@ impl CpuTimes {
 impl Add for CpuTimes {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { user: self.user + other.user, system: self.system + other.system }
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+            threads: self.threads + other.threads,
+            cut_off: self.cut_off + other.cut_off,
+        }
     }
 }
 
@@ -51,6 +64,9 @@ impl Sub for CpuTimes {
         Self {
             user: self.user.saturating_sub(earlier.user),
             system: self.system.saturating_sub(earlier.system),
+            threads: self.threads.saturating_sub(earlier.threads),
+            // Of the same processes: it is no sum.
+            cut_off: self.cut_off.max(earlier.cut_off),
         }
     }
 }
@@ -78,8 +94,27 @@ impl Stat {
 
     fn times(self, ticks_per_second: u64) -> CpuTimes {
         let seconds = |ticks: u64| Duration::from_secs_f64(ticks as f64 / ticks_per_second as f64);
-        CpuTimes { user: seconds(self.user), system: seconds(self.system) }
+        // User and system time each lose up to a tick.
+        CpuTimes {
+            user: seconds(self.user),
+            system: seconds(self.system),
+            threads: Duration::ZERO,
+            cut_off: seconds(2),
+        }
     }
+}
+
+/// What the living threads of a process have run; nothing where the kernel does not tell.
+fn run_by_threads(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let run =
+        threads.filter_map(|thread| first_number(&fs::read_to_string(thread.path().join("schedstat")).ok()?));
+    Duration::from_nanos(run.sum())
+}
+
+/// `schedstat`: nanoseconds run, nanoseconds waited, times it ran.
+fn first_number(line: &str) -> Option<u64> {
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The CPU time of a process and all its descendants so far.
@@ -101,7 +136,10 @@ pub fn of_trees(roots: &[u32]) -> io::Result<CpuTimes> {
     }
     let ticks = rustix::param::clock_ticks_per_second();
     let members = with_descendants(roots, &processes);
-    let used = processes.iter().filter(|(pid, _)| members.contains(pid)).map(|(_, stat)| stat.times(ticks));
+    let used = processes
+        .iter()
+        .filter(|(pid, _)| members.contains(pid))
+        .map(|(pid, stat)| CpuTimes { threads: run_by_threads(*pid), ..stat.times(ticks) });
     Ok(used.fold(CpuTimes::default(), Add::add))
 }
 
@@ -146,6 +184,38 @@ mod tests {
         assert_eq!(times.user, Duration::from_millis(2570));
         assert_eq!(times.total(), Duration::from_millis(3100));
         assert_eq!(times.micros_per(100_000), 31.0);
+    }
+
+    #[test]
+    fn nanoseconds_count_unless_ticks_tell_of_a_thread_that_ended() {
+        let millis = Duration::from_millis;
+        let at = |ticks, threads| CpuTimes {
+            user: millis(ticks),
+            system: millis(0),
+            threads: millis(threads),
+            cut_off: millis(20),
+        };
+        assert_eq!((at(530, 37) - at(500, 0)).total(), millis(37), "what ended before does not matter");
+        assert_eq!((at(530, 13) - at(500, 0)).total(), millis(13), "ticks may be 17 ms off");
+        assert_eq!((at(580, 13) - at(500, 40)).total(), millis(80), "a thread ended in between");
+        assert_eq!(first_number("223081935 146393850 220\n"), Some(223_081_935));
+        assert_eq!(first_number(""), None);
+    }
+
+    #[test]
+    fn all_threads_count_those_that_have_ended_too() {
+        let busy = || {
+            let mut number = 1_u64;
+            while rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_nsec < 60_000_000 {
+                number = std::hint::black_box(number.wrapping_mul(3));
+            }
+        };
+        let before = of_tree(std::process::id()).unwrap();
+        let threads = [(); 2].map(|()| std::thread::spawn(busy));
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let used = (of_tree(std::process::id()).unwrap() - before).total();
+        // Both threads have ended: what they used is there but for two ticks.
+        assert!(used >= Duration::from_millis(2 * 60 - 20), "{used:?}");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A process under test: started with a clean environment, its output in a file, ended by its id.
 //!
 //! Every one is started through `fastcache guarded`, which asks the kernel to end the process together with this one
-//! and then becomes it. So nothing is left behind on any way out, a panic and SIGKILL included. The kernel looks at
+//! and then becomes it. So nothing is left behind on any way out, a panic and SIGKILL included; but for what such a
+//! process starts itself, which only it ends (perf's redis-benchmark). The kernel looks at
 //! the *thread* that started it: start processes from the main thread only.
 
 use std::env;

@@ -98,6 +98,9 @@ const WANTED: [Wanted; 8] = [
     },
 ];
 
+/// The C library's: FastCache brings none of its own.
+const OWN_ALLOCATOR: &str = "libc";
+
 /// The three services of FastCache: subcommands of the one binary that users run.
 const OWN: [&str; 3] = ["cache-node", "cache-proxy", "health-service"];
 
@@ -108,6 +111,8 @@ pub struct Program {
     pub name: &'static str,
     /// As it tells it.
     pub version: String,
+    /// Its memory allocator, where it tells it: it decides what small keys and values cost.
+    allocator: Option<String>,
     /// What to run; for FastCache's own services a subcommand of [`Programs::fastcache`].
     pub path: PathBuf,
 }
@@ -136,9 +141,14 @@ impl Programs {
     pub fn look() -> anyhow::Result<Self> {
         let fastcache = build_fastcache()?;
         let own_version = own_version(&fastcache);
-        let own = OWN
-            .iter()
-            .map(|name| Ok(Program { name, version: own_version.clone(), path: PathBuf::from(name) }));
+        let own = OWN.iter().map(|name| {
+            Ok(Program {
+                name,
+                version: own_version.clone(),
+                allocator: Some(OWN_ALLOCATOR.to_owned()),
+                path: PathBuf::from(name),
+            })
+        });
         let peers = target_directory()?.join(PYTHON_ENVIRONMENT);
         let found = own.chain(WANTED.iter().map(|wanted| find(wanted, &peers))).collect();
         Ok(Self { fastcache, found })
@@ -185,7 +195,13 @@ impl Programs {
     #[must_use]
     pub fn versions(&self) -> Vec<Version> {
         let version = |found: &Result<Program, (&'static str, String)>| match found {
-            Ok(program) => Version { name: program.name.to_owned(), version: program.version.clone() },
+            Ok(Program { name, version, allocator, .. }) => {
+                let allocator = allocator.iter().map(|name| format!(", memory allocator {name}"));
+                Version {
+                    name: (*name).to_owned(),
+                    version: version.clone() + &allocator.collect::<String>(),
+                }
+            }
             Err((name, _)) => Version { name: (*name).to_owned(), version: "not installed".to_owned() },
         };
         self.found.iter().map(version).collect()
@@ -197,9 +213,11 @@ fn find(wanted: &Wanted, peers: &Path) -> Result<Program, (&'static str, String)
         let Wanted { name, how_to_get, variable, .. } = wanted;
         return Err((name, format!("{name} is not installed (get it: {how_to_get}; or {variable}=PATH)")));
     };
-    let version = version_of(&path, wanted.version_flag)
-        .ok_or_else(|| (wanted.name, format!("{} does not tell its version", wanted.name)))?;
-    Ok(Program { name: wanted.name, version, path })
+    let told = told_by(&path, wanted.version_flag).unwrap_or_default();
+    let version = version_in(&told)
+        .ok_or_else(|| (wanted.name, format!("{} does not tell its version", wanted.name)))?
+        .to_owned();
+    Ok(Program { name: wanted.name, version, allocator: allocator_in(&told), path })
 }
 
 /// An absolute path: what it names runs in another directory.
@@ -229,12 +247,17 @@ fn on_search_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Some tell it on stdout, some on stderr.
-fn version_of(path: &Path, flag: &str) -> Option<String> {
+fn told_by(path: &Path, flag: &str) -> Option<String> {
     let output = Command::new(path).arg(flag).stdin(Stdio::null()).output().ok()?;
     let text = [output.stdout, output.stderr].concat();
     // Some begin with their own path, which may hold numbers.
-    let text = String::from_utf8_lossy(&text).replace(&path.display().to_string(), "");
-    version_in(&text).map(str::to_owned)
+    Some(String::from_utf8_lossy(&text).replace(&path.display().to_string(), ""))
+}
+
+/// Redis and Valkey tell it: `malloc=jemalloc-5.3.0`.
+fn allocator_in(text: &str) -> Option<String> {
+    let name = text.split_once("malloc=")?.1.split_whitespace().next()?;
+    Some(name.to_owned())
 }
 
 /// The first run of numbers with dots between them.
@@ -243,22 +266,17 @@ fn version_in(text: &str) -> Option<&str> {
     runs.map(|run| run.trim_matches('.')).find(|run| run.contains('.'))
 }
 
-/// `0.1.0`, with the revision when this is a checkout.
+/// `0.1.0 (revision)`, as the measured binary tells it: not what is checked out where this runs. Whether what was built
+/// just now had changes that are in no revision, only the checkout knows.
 fn own_version(fastcache: &Path) -> String {
-    let number = version_of(fastcache, "--version").unwrap_or_else(|| env!("CARGO_PKG_VERSION").to_owned());
-    let git = |args: &[&str]| {
-        let output =
-            Command::new("git").args(args).stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    match git(&["rev-parse", "--short=12", "HEAD"]) {
-        Some(revision) => {
-            let changed =
-                git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
-            format!("{number} ({revision}{})", if changed { ", with changes" } else { "" })
-        }
-        None => number,
+    let told = told_by(fastcache, "--version").unwrap_or_default();
+    let version = told.trim().trim_start_matches("fastcache").trim().to_owned();
+    if env::var_os(FASTCACHE_VARIABLE).is_some() {
+        return format!("{version}, built elsewhere");
     }
+    let status = Command::new("git").args(["status", "--porcelain", "--untracked-files=no"]).output();
+    let has_changes = status.is_ok_and(|output| output.status.success() && !output.stdout.is_empty());
+    if has_changes { format!("{version}, with changes") } else { version }
 }
 
 /// This program is `TARGET/PROFILE/bench`.
@@ -308,6 +326,13 @@ mod tests {
         ] {
             assert_eq!(version_in(text), Some(version), "{text}");
         }
+        let allocator = |text| allocator_in(text);
+        assert_eq!(
+            allocator("Redis server v=7.0.15 malloc=jemalloc-5.3.0 bits=64").as_deref(),
+            Some("jemalloc-5.3.0")
+        );
+        assert_eq!(allocator("Valkey server v=9.1.2 malloc=libc\n").as_deref(), Some("libc"));
+        assert_eq!(allocator("This is nutcracker-0.5.0\n"), None);
         assert_eq!(version_in("no numbers. at all"), None);
     }
 

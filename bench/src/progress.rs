@@ -1,7 +1,7 @@
 //! How far the run is: a bar in a terminal, a line per scenario anywhere else.
 
 use std::io::{IsTerminal, stderr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -30,6 +30,31 @@ impl Progress {
     /// Announces `steps` more steps.
     pub fn expect(&self, steps: usize) {
         self.bar.inc_length(steps as u64);
+    }
+
+    /// Tells what a part will take, and gives it: so many scenarios, each with so many subjects in so many rounds of
+    /// this length.
+    pub fn plan(
+        &self,
+        part: &str,
+        scenarios: usize,
+        subjects: usize,
+        rounds: usize,
+        each: Duration,
+    ) -> Duration {
+        let phases = u32::try_from(scenarios * subjects * rounds).unwrap_or(u32::MAX);
+        let time = each.saturating_mul(phases);
+        eprintln!(
+            "plan: {part}: {scenarios} scenarios x {subjects} subjects x {rounds} rounds x {:.2} s = {} s",
+            each.as_secs_f64(),
+            time.as_secs()
+        );
+        time
+    }
+
+    /// Tells what a suite will take.
+    pub fn total(&self, suite: &str, time: Duration) {
+        eprintln!("plan: {suite}: about {} min {} s", time.as_secs() / 60, time.as_secs() % 60);
     }
 
     /// Names what is going on now.

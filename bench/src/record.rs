@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::machine::Machine;
+use crate::machine::{Load, Machine};
 use crate::programs::Version;
 use crate::results::{Lack, Results};
 
 /// Changes when a reader of the older form would misread the newer.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Record {
     pub form: u32,
     /// When it was begun: `2026-11-20T08:40:00Z`.
     pub began: String,
-    /// How long it took, in seconds.
+    /// How long it took, in seconds, from the call to the last row: building FastCache included.
     pub seconds: u64,
     /// The suites that ran.
     pub suites: Vec<String>,
@@ -28,6 +28,10 @@ pub struct Record {
     pub quick: bool,
     /// Where it ran.
     pub machine: Machine,
+    /// How busy it was before the first row, after FastCache was built.
+    pub load_before: Load,
+    /// The same after the last.
+    pub load_after: Load,
     /// Who took part.
     pub versions: Vec<Version>,
     /// What was measured.
@@ -68,7 +72,7 @@ impl Record {
     }
 
     /// What makes the run a failure, one line each: wrong values, rows that are silent, and FastCache failing. In a
-    /// quick run whoever fails: it is there to prove that everything works.
+    /// quick run whoever fails, and whoever is not there: it is there to prove that everything works.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let silent =
@@ -78,7 +82,8 @@ impl Record {
             Lack::Failed(why) if self.quick || row.subject == crate::FASTCACHE => {
                 Some(format!("{}: failed: {why}", row.place()))
             }
-            Lack::Failed(_) | Lack::Absent(_) => None,
+            Lack::Absent(why) if self.quick => Some(format!("{}: not there: {why}", row.place())),
+            Lack::Failed(_) | Lack::Absent(_) | Lack::Skipped(_) => None,
         });
         silent.chain(lacking).collect()
     }
@@ -103,6 +108,8 @@ pub(crate) mod tests {
                 kernel: "6.18".to_owned(),
                 memory_mb: 24_000,
             },
+            load_before: Load::default(),
+            load_after: Load::default(),
             versions: vec![Version { name: "envoy".to_owned(), version: "1.40.0".to_owned() }],
             rows: Results::default(),
         }
@@ -124,7 +131,7 @@ pub(crate) mod tests {
         };
         assert_eq!(faults(&record), ["silent", "wrong", crate::FASTCACHE]);
         record.quick = true;
-        assert_eq!(faults(&record), ["silent", "wrong", "failed", crate::FASTCACHE]);
+        assert_eq!(faults(&record), ["silent", "wrong", "failed", "absent", crate::FASTCACHE]);
     }
 
     #[test]
@@ -136,6 +143,6 @@ pub(crate) mod tests {
         assert_eq!(Record::read(&file).unwrap(), record);
         record.form += 1;
         record.write(&file).unwrap();
-        assert!(Record::read(&file).unwrap_err().to_string().contains("form 2"));
+        assert!(Record::read(&file).unwrap_err().to_string().contains("form 3"));
     }
 }

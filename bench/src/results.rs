@@ -19,6 +19,8 @@ pub enum Better {
     Lower,
     /// More is better: requests per second, hit ratio.
     Higher,
+    /// It explains other rows and is no contest.
+    Neither,
 }
 
 /// What a row counts, and in which unit.
@@ -73,6 +75,8 @@ pub struct Scenario {
 pub enum Lack {
     /// The program is not on this machine.
     Absent(String),
+    /// The harness does not try it with anybody: why.
+    Skipped(String),
     /// It was tried, and did not work.
     Failed(String),
     /// It answered with something other than what was stored. Fails the run.
@@ -205,6 +209,11 @@ impl Results {
         for row in self.rows.iter_mut().filter(is_silent) {
             row.lack = Some(Lack::Failed(reason.to_string()));
         }
+    }
+
+    /// Says of all rows of a subject in a scenario that nobody is measured in it.
+    pub fn skip(&mut self, scenario: &Scenario, subject: &str, reason: impl Display) {
+        self.lack(scenario, subject, &Lack::Skipped(reason.to_string()));
     }
 
     /// A row that was declared.

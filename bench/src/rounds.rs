@@ -1,4 +1,5 @@
-//! A B C A B C: every subject of a scenario is measured once before any is measured again.
+//! A B C, B C A, C A B: every subject of a scenario is measured once before any is measured again, and each round
+//! begins with another.
 //!
 //! What else the machine does then disturbs all of them alike, and the median of the rounds drops what it disturbed.
 
@@ -13,6 +14,10 @@ pub trait Subject {
     fn name(&self) -> &str;
     /// Why it cannot take part; `None` when it can.
     fn missing(&self) -> Option<&str>;
+    /// Why it could not be started although it is there.
+    fn broken(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// What one round of one subject gave.
@@ -76,13 +81,20 @@ pub fn interleaved<S: Subject>(
     bench.progress.say(&format!("{}: {}: {}", scenario.suite, scenario.group, scenario.name));
     let mut is_out = vec![false; subjects.len()];
     for round in 0..rounds {
-        for (subject, is_out) in subjects.iter_mut().zip(&mut is_out) {
-            if !*is_out {
-                *is_out = !take(results, scenario, subject, |subject| measure(subject, round));
+        for at in in_turn(round, subjects.len()) {
+            let subject = &mut subjects[at];
+            if !is_out[at] {
+                is_out[at] = !take(results, scenario, subject, |subject| measure(subject, round));
             }
             bench.progress.step(&format!("{}: {}: {}", scenario.group, scenario.name, subject.name()));
         }
     }
+}
+
+/// The order of a round: whoever began the round before is the last of this one, so that nobody always finds the machine
+/// as the same other has left it at the beginning.
+fn in_turn(round: usize, subjects: usize) -> impl Iterator<Item = usize> {
+    (round..round + subjects).map(move |place| place % subjects)
 }
 
 /// Whether the subject stays in.
@@ -94,6 +106,10 @@ fn take<S: Subject>(
 ) -> bool {
     if let Some(reason) = subject.missing() {
         results.absent(scenario, subject.name(), reason);
+        return false;
+    }
+    if let Some(reason) = subject.broken() {
+        results.fail(scenario, subject.name(), reason);
         return false;
     }
     match measure(subject) {
@@ -120,6 +136,7 @@ mod tests {
     struct Fake {
         name: &'static str,
         missing: Option<&'static str>,
+        broken: Option<&'static str>,
     }
 
     impl Subject for Fake {
@@ -129,6 +146,15 @@ mod tests {
         fn missing(&self) -> Option<&str> {
             self.missing
         }
+        fn broken(&self) -> Option<&str> {
+            self.broken
+        }
+    }
+
+    #[test]
+    fn every_round_begins_with_another() {
+        let order = |round| in_turn(round, 3).collect::<Vec<_>>();
+        assert_eq!([order(0), order(1), order(2), order(3)], [[0, 1, 2], [1, 2, 0], [2, 0, 1], [0, 1, 2]]);
     }
 
     #[test]
@@ -136,23 +162,25 @@ mod tests {
         let scenario = Scenario { suite: "proxies", group: "g", name: "GET".to_owned() };
         let mut results = Results::default();
         let outcomes = [
-            (None, Ok(Round::default().with(metric::CPU, 2.0).note("busy"))),
-            (None, Err(Trouble::Failed("it closed the connection".to_owned()))),
-            (None, Err(Trouble::Wrong("gave b for a".to_owned()))),
-            (Some("not installed"), Ok(Round::default())),
+            (None, None, Ok(Round::default().with(metric::CPU, 2.0).note("busy"))),
+            (None, None, Err(Trouble::Failed("it closed the connection".to_owned()))),
+            (None, None, Err(Trouble::Wrong("gave b for a".to_owned()))),
+            (Some("not installed"), None, Ok(Round::default())),
+            (None, Some("it panicked at start"), Ok(Round::default())),
         ];
         let mut stays = Vec::new();
-        for (name, (missing, outcome)) in ["a", "b", "c", "d"].into_iter().zip(outcomes) {
+        for (name, (missing, broken, outcome)) in ["a", "b", "c", "d", "e"].into_iter().zip(outcomes) {
             results.declare(&scenario, name, &[metric::CPU]);
-            stays.push(take(&mut results, &scenario, &mut Fake { name, missing }, |_| outcome));
+            stays.push(take(&mut results, &scenario, &mut Fake { name, missing, broken }, |_| outcome));
         }
-        assert_eq!(stays, [true, false, false, false]);
+        assert_eq!(stays, [true, false, false, false, false]);
         let lacks: Vec<_> = results.rows.iter().map(|row| row.lack.clone()).collect();
         let expected = [
             None,
             Some(Lack::Failed("it closed the connection".to_owned())),
             Some(Lack::Wrong("gave b for a".to_owned())),
             Some(Lack::Absent("not installed".to_owned())),
+            Some(Lack::Failed("it panicked at start".to_owned())),
         ];
         assert_eq!(lacks, expected);
         assert_eq!(results.rows[0].samples, [2.0]);

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::bench::Bench;
 use crate::cli::{Cli, Options, Task};
-use crate::machine::Machine;
+use crate::machine::{Load, Machine};
 use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::record::Record;
@@ -19,6 +19,9 @@ use crate::{interrupt, nodes, proxies, report};
 
 /// 10 000 clients, and for HAProxy as many connections to the backend, with room to spare.
 const OPEN_FILES: u64 = 40_000;
+
+/// What a quick run may take. Longer is told and no failure: on a busy machine it is not the harness's.
+const QUICK_SECONDS: u64 = 180;
 
 /// A suite: its name and what runs it.
 type Suite = (&'static str, fn(&Bench, &mut Results) -> anyhow::Result<()>);
@@ -45,6 +48,7 @@ pub fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn measure(options: &Options, suites: &[Suite]) -> anyhow::Result<ExitCode> {
+    let (began, started) = (Timestamp::now(), Instant::now());
     let results_directory = options.results();
     fs::create_dir_all(&results_directory)
         .with_context(|| format!("cannot make {}", results_directory.display()))?;
@@ -55,7 +59,7 @@ fn measure(options: &Options, suites: &[Suite]) -> anyhow::Result<ExitCode> {
     // Removed when dropped, and by a signal.
     let directory = tempfile::Builder::new().prefix("fastcache-bench-").tempdir()?;
     interrupt::remove_at_signal(directory.path().to_owned())?;
-    let (began, started) = (Timestamp::now(), Instant::now());
+    let load_before = Load::now();
     let bench = Bench {
         quick: options.quick,
         programs,
@@ -79,6 +83,8 @@ fn measure(options: &Options, suites: &[Suite]) -> anyhow::Result<ExitCode> {
         suites: suites.iter().map(|(name, _)| (*name).to_owned()).collect(),
         quick: options.quick,
         machine: Machine::here(),
+        load_before,
+        load_after: Load::now(),
         versions: bench.programs.versions(),
         rows,
     };
@@ -88,25 +94,45 @@ fn measure(options: &Options, suites: &[Suite]) -> anyhow::Result<ExitCode> {
 
 /// Writes the record and the report, prints the tables, and says what went wrong.
 fn tell(record: &Record, faults: &[String], directory: &Path) -> anyhow::Result<ExitCode> {
-    // One file a day and set of suites: a later run of the same day replaces the earlier.
-    let day = record.began.split('T').next().unwrap_or(&record.began);
-    let name =
-        if record.suites.len() > 1 { day.to_owned() } else { format!("{day}-{}", record.suites.join("-")) };
-    let file = directory.join(name).with_extension("json");
+    let file = directory.join(file_name(record));
     record.write(&file)?;
     report::write(record, &file)?;
+    if record.quick && record.suites.len() > 1 {
+        // Proves that README.md's table can be made, headline by headline.
+        let section = report::readme::section(record, &file)?;
+        fs::write(directory.join("README-section.md"), section).context("cannot write README-section.md")?;
+    }
     print!("{}", report::table::all(record));
     println!("{} s; raw numbers and report: {} and .md beside it", record.seconds, file.display());
+    if record.quick && record.seconds > QUICK_SECONDS {
+        eprintln!("bench: a quick run should take {QUICK_SECONDS} s at most: was the machine busy?");
+    }
     for fault in faults {
         eprintln!("bench: {fault}");
     }
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// `2026-11-20-0908.json`, with the suite's name when it is only one: no run replaces another.
+fn file_name(record: &Record) -> String {
+    let (day, time) = record.began.split_once('T').unwrap_or((&record.began, "0000"));
+    let minute: String = time.chars().filter(char::is_ascii_digit).take(4).collect();
+    let suite = if record.suites.len() > 1 { String::new() } else { format!("-{}", record.suites.join("-")) };
+    format!("{day}-{minute}{suite}.json")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::results::Lack;
+
+    #[test]
+    fn every_run_has_a_file_of_its_own() {
+        let mut record = crate::record::tests::empty();
+        assert_eq!(file_name(&record), "2026-11-20-0840-proxies.json");
+        record.suites.push("nodes".to_owned());
+        assert_eq!(file_name(&record), "2026-11-20-0840.json");
+    }
 
     #[test]
     fn where_nothing_is_installed_every_row_says_so_and_the_readme_finds_its_lines() {
@@ -126,7 +152,10 @@ mod tests {
             let says = matches!(&row.lack, Some(Lack::Absent(reason)) if reason.contains("is not installed"));
             assert!(says, "{}: {:?}", row.place(), row.lack);
         }
-        let record = Record { rows, ..crate::record::tests::empty() };
+        let mut record = Record { rows, ..crate::record::tests::empty() };
         report::readme::section(&record, Path::new("bench/results/x.json")).unwrap();
+        assert!(record.faults().is_empty(), "a full run may lack peers");
+        record.quick = true;
+        assert_eq!(record.faults().len(), record.rows.rows.len(), "a quick run may not");
     }
 }

@@ -1,6 +1,6 @@
-//! How many system calls a process makes while redis-benchmark loads it.
+//! How many system calls some processes make while redis-benchmark loads it.
 //!
-//! Counted in the kernel by `perf stat`, which costs the process next to nothing. Where perf is not there or may not
+//! Counted in the kernel by `perf stat`, which costs them next to nothing. Where perf is not there or may not
 //! count, by strace, which stops the process at each call: it then finds more to do at each wake-up, and the number is
 //! too low. The row says so.
 
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a reader must know of a number that strace gave.
 const TOO_LOW: &str = "counted by strace, which slows the process: in truth more";
 
-/// System calls that a process and its threads made for `requests` requests.
+/// System calls that the processes and their threads made for `requests` requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Calls {
     /// Those while redis-benchmark ran.
@@ -32,26 +32,28 @@ pub struct Calls {
 ///
 /// # Errors
 /// When neither tool can count, or the load fails.
-pub fn count(bench: &Bench, pid: u32, load: &Saturated, requests: u64) -> anyhow::Result<Calls> {
-    match by_perf(bench, pid, load, requests) {
+pub fn count(bench: &Bench, processes: &[u32], load: &Saturated, requests: u64) -> anyhow::Result<Calls> {
+    match by_perf(bench, processes, load, requests) {
         Ok(count) => Ok(Calls { count, note: None }),
         Err(by_perf) => {
-            let count = by_strace(bench, pid, load, requests).with_context(|| format!("and {by_perf:#}"))?;
+            let count =
+                by_strace(bench, processes, load, requests).with_context(|| format!("and {by_perf:#}"))?;
             Ok(Calls { count, note: Some(TOO_LOW) })
         }
     }
 }
 
 /// perf runs the generator itself, and counts as long as that runs.
-fn by_perf(bench: &Bench, pid: u32, load: &Saturated, requests: u64) -> anyhow::Result<u64> {
+fn by_perf(bench: &Bench, processes: &[u32], load: &Saturated, requests: u64) -> anyhow::Result<u64> {
     let find = |name| bench.programs.find(name).map_err(|reason| anyhow!(reason));
     let (perf, generator) = (find("perf")?, find("redis-benchmark")?);
     let counts = bench.directory.join("perf.csv");
+    let list: Vec<String> = processes.iter().map(u32::to_string).collect();
     let options = [
         "stat".to_owned(),
         "--field-separator=,".to_owned(),
         "--event=raw_syscalls:sys_enter".to_owned(),
-        format!("--pid={pid}"),
+        format!("--pid={}", list.join(",")),
         format!("--output={}", counts.display()),
         "--".to_owned(),
         generator.path.display().to_string(),
@@ -68,12 +70,18 @@ fn counted_by_perf(csv: &str) -> Option<u64> {
     line.split(',').next()?.parse().ok()
 }
 
-fn by_strace(bench: &Bench, pid: u32, load: &Saturated, requests: u64) -> anyhow::Result<u64> {
+fn by_strace(bench: &Bench, processes: &[u32], load: &Saturated, requests: u64) -> anyhow::Result<u64> {
     let program = bench.programs.find("strace").map_err(|reason| anyhow!(reason))?;
-    let strace = bench.start("strace", program, &["-c", "-f", "-p", &pid.to_string()].map(str::to_owned))?;
+    let targets = processes.iter().flat_map(|pid| ["-p".to_owned(), pid.to_string()]);
+    let args: Vec<String> = ["-c", "-f"].map(str::to_owned).into_iter().chain(targets).collect();
+    let strace = bench.start("strace", program, &args)?;
     wait_until("strace attaches", PATIENCE, || {
         let output = strace.output();
-        if output.contains("attached") || strace.has_ended() { Ok(()) } else { Err(output) }
+        if output.matches("attached").count() >= processes.len() || strace.has_ended() {
+            Ok(())
+        } else {
+            Err(output)
+        }
     })?;
     ensure!(!strace.has_ended(), "strace cannot attach: {}", strace.log_tail());
     load.run(bench, requests)?;

@@ -1,6 +1,9 @@
-//! What the proxy decides for each request, without a socket: find its end and its arguments, look its
-//! command up, find its keys, and the node that serves each of them; then put it where that node's connection
-//! takes it from.
+//! The parts that the proxy's decision is made of, put together as the proxy does it, without a socket: find the
+//! end and the arguments of a request, look its command up, find its keys, and the node that serves each of
+//! them; then write to each node what it gets: the request as it came, or an MGET of its keys.
+//!
+//! It is not the proxy's own planner and dispatcher, which are private: what those add (a client's state, the
+//! order of replies, limits, counters) shows in `bench`, as CPU time per request of the whole process.
 //!
 //! Beside it the same from parts off the shelf: the `redis-protocol` crate, a `HashMap` of command names, and
 //! the `hashring` crate with an xxh3 hasher. Those parts do less: they know no flags, no hash tags, and no
@@ -8,7 +11,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed measurement")]
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -17,7 +20,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use hashring::HashRing;
 use redis_protocol::resp2::decode::decode_range;
 use redis_protocol::resp2::types::RangeFrame;
-use resp::{Limits, RequestScanner, encode_request};
+use resp::{Encoder, Limits, Protocol, RequestScanner, encode_request};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// The cluster that `fastcache up` starts.
@@ -26,6 +29,8 @@ const NODES: u16 = 50;
 const POINTS: u16 = 160;
 /// Requests that are decided in turn: other keys each time.
 const REQUESTS: usize = 1_024;
+/// `SET key value`; what is longer here is an MGET.
+const MOST_ARGS_OF_ONE_KEY: usize = 3;
 
 fn routing() -> Routing {
     let node = |number: u16| ViewNode {
@@ -67,17 +72,67 @@ fn kinds() -> [(&'static str, Vec<Vec<u8>>); 3] {
     [("GET", requests(get)), ("SET 64 B", requests(set)), ("MGET of 100", requests(mget))]
 }
 
-/// The proxy's way; gives the sum of the nodes' numbers, so that nothing is left out as useless.
+/// What goes to each node. Both ways write the same: they differ in what comes before.
+struct Outboxes {
+    unsent: Vec<Vec<u8>>,
+    /// Of the nodes that an MGET concerns: the keys so far, encoded, and how many.
+    keys: Vec<(Vec<u8>, usize)>,
+    concerned: Vec<usize>,
+}
+
+impl Outboxes {
+    fn new() -> Self {
+        let nodes = NODES.into();
+        Self { unsent: vec![Vec::new(); nodes], keys: vec![(Vec::new(), 0); nodes], concerned: Vec::new() }
+    }
+
+    /// The request as it came.
+    fn put_whole(&mut self, node: usize, wire: &[u8]) -> usize {
+        let unsent = &mut self.unsent[node];
+        unsent.clear();
+        unsent.extend_from_slice(wire);
+        unsent.len()
+    }
+
+    fn put_key(&mut self, node: usize, key: &[u8]) {
+        let (bytes, count) = &mut self.keys[node];
+        if *count == 0 {
+            self.concerned.push(node);
+            bytes.clear();
+        }
+        *count += 1;
+        Encoder::new(bytes, Protocol::Resp2).bulk(key);
+    }
+
+    /// An MGET for each node that got keys.
+    fn put_mgets(&mut self) -> usize {
+        let mut sum = 0;
+        for node in self.concerned.drain(..) {
+            let (bytes, count) = &mut self.keys[node];
+            let unsent = &mut self.unsent[node];
+            unsent.clear();
+            let mut encoder = Encoder::new(unsent, Protocol::Resp2);
+            encoder.array(*count + 1);
+            encoder.bulk(b"MGET");
+            unsent.extend_from_slice(bytes);
+            *count = 0;
+            sum += unsent.len();
+        }
+        sum
+    }
+}
+
+/// The proxy's way; gives how many bytes go to nodes, so that nothing is left out as useless.
 struct Ours {
     routing: Routing,
     scanner: RequestScanner,
-    unsent: Vec<Vec<u8>>,
+    outboxes: Outboxes,
 }
 
 impl Ours {
     fn new() -> Self {
-        let unsent = vec![Vec::new(); NODES.into()];
-        Self { routing: routing(), scanner: RequestScanner::new(Limits::default()), unsent }
+        let scanner = RequestScanner::new(Limits::default());
+        Self { routing: routing(), scanner, outboxes: Outboxes::new() }
     }
 
     fn decide(&mut self, bytes: &[u8]) -> usize {
@@ -85,15 +140,17 @@ impl Ours {
         let request = self.scanner.request(bytes);
         let command = commands::lookup(request.arg(0)).unwrap();
         let keys = command.keys(request.len(), |place| request.arg(place)).unwrap();
-        let mut sum = 0;
+        let (routing, mut whole) = (&self.routing, 0);
+        let is_split = request.len() > MOST_ARGS_OF_ONE_KEY;
         for place in keys {
-            let node = self.routing.serving(self.routing.slot(request.arg(place))).unwrap();
-            let unsent = &mut self.unsent[node.get()];
-            unsent.clear();
-            unsent.extend_from_slice(if request.len() > 3 { request.arg(place) } else { request.wire() });
-            sum += node.get();
+            let node = routing.serving(routing.slot(request.arg(place))).unwrap().get();
+            if is_split {
+                self.outboxes.put_key(node, request.arg(place));
+            } else {
+                whole = self.outboxes.put_whole(node, request.wire());
+            }
         }
-        sum
+        whole + self.outboxes.put_mgets()
     }
 }
 
@@ -112,6 +169,15 @@ impl Hasher for Xxh3 {
     }
 }
 
+/// Hashed in one piece: the standard library hashes a slice's length as well, which would be a second xxh3.
+struct Key<'a>(&'a [u8]);
+
+impl Hash for Key<'_> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write(self.0);
+    }
+}
+
 #[derive(Debug, Clone, Copy, Hash)]
 struct Point {
     node: u16,
@@ -123,7 +189,7 @@ struct OffTheShelf {
     /// First and last argument that is a key, by command.
     commands: HashMap<&'static str, (usize, usize)>,
     ring: HashRing<Point, BuildHasherDefault<Xxh3>>,
-    unsent: Vec<Vec<u8>>,
+    outboxes: Outboxes,
 }
 
 impl OffTheShelf {
@@ -132,7 +198,7 @@ impl OffTheShelf {
         let points = (0..NODES).flat_map(|node| (0..POINTS).map(move |number| Point { node, number }));
         ring.batch_add(points.collect());
         let commands = HashMap::from([("GET", (1, 1)), ("SET", (1, 1)), ("MGET", (1, usize::MAX))]);
-        Self { commands, ring, unsent: vec![Vec::new(); NODES.into()] }
+        Self { commands, ring, outboxes: Outboxes::new() }
     }
 
     fn decide(&mut self, bytes: &[u8]) -> usize {
@@ -143,15 +209,16 @@ impl OffTheShelf {
             _ => &bytes[..0],
         };
         let (first, last) = self.commands[std::str::from_utf8(arg(0)).unwrap()];
-        let mut sum = 0;
+        let mut whole = 0;
         for place in first..=last.min(args.len() - 1) {
-            let node = usize::from(self.ring.get(&arg(place)).unwrap().node);
-            let unsent = &mut self.unsent[node];
-            unsent.clear();
-            unsent.extend_from_slice(if args.len() > 3 { arg(place) } else { bytes });
-            sum += node;
+            let node = usize::from(self.ring.get(&Key(arg(place))).unwrap().node);
+            if args.len() > MOST_ARGS_OF_ONE_KEY {
+                self.outboxes.put_key(node, arg(place));
+            } else {
+                whole = self.outboxes.put_whole(node, bytes);
+            }
         }
-        sum
+        whole + self.outboxes.put_mgets()
     }
 }
 

@@ -24,6 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(60);
 /// Latencies are kept to a thousandth.
 const DIGITS: u8 = 3;
+/// Of a core: from here on the generator may be late by itself.
+const BUSY: f64 = 0.8;
+/// Of the latency: less than this part of it changes no comparison.
+const LATE: f64 = 0.1;
 /// Bytes read at a time: a reply to MGET of 100 values of 64 bytes in one call.
 const PIECE: usize = 64 * 1024;
 
@@ -57,6 +61,8 @@ pub struct OpenLoop {
 #[derive(Debug)]
 pub struct Latencies {
     histogram: Histogram<u64>,
+    /// How late requests were sent by the generator itself.
+    lateness: Histogram<u64>,
     /// Requests answered, without those of the warm-up.
     pub requests: u64,
     /// The share of a core that the generator used.
@@ -68,6 +74,37 @@ impl Latencies {
     #[must_use]
     pub fn at_quantile(&self, quantile: f64) -> f64 {
         self.histogram.value_at_quantile(quantile) as f64 / 1e6
+    }
+
+    /// The time, in milliseconds, by which this share of the requests was sent late at most. It is part of the latencies:
+    /// what the machine does to the generator is booked on the subject.
+    #[must_use]
+    pub fn lateness_at_quantile(&self, quantile: f64) -> f64 {
+        self.lateness.value_at_quantile(quantile) as f64 / 1e6
+    }
+
+    /// Whether so many were answered that a latency at this quantile is not just one of the longest: at least twenty
+    /// requests took longer.
+    #[must_use]
+    pub fn tells(&self, quantile: f64) -> bool {
+        /// The twentieth from above moves little from run to run, the first a lot.
+        const ABOVE: f64 = 20.0;
+        // Half a request is what rounding may cost.
+        self.requests as f64 * (1.0 - quantile) >= ABOVE - 0.5
+    }
+
+    /// What a reader must know of the generator's own part in these latencies.
+    #[must_use]
+    pub fn generator_notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.generator_share >= BUSY {
+            notes.push(format!("the load generator used {:.0} % of a core", self.generator_share * 100.0));
+        }
+        let (late, latency) = (self.lateness_at_quantile(0.99), self.at_quantile(0.99));
+        if late > latency * LATE {
+            notes.push("the generator's own lateness is more than a tenth of p99".to_owned());
+        }
+        notes
     }
 }
 
@@ -87,7 +124,8 @@ impl OpenLoop {
         run.drive()?;
         let busy = thread_cpu().saturating_sub(cpu_before);
         let generator_share = busy.as_secs_f64() / run.started.elapsed().as_secs_f64();
-        Ok(Latencies { requests: run.histogram.len(), histogram: run.histogram, generator_share })
+        let Run { histogram, lateness, .. } = run;
+        Ok(Latencies { requests: histogram.len(), histogram, lateness, generator_share })
     }
 }
 
@@ -108,6 +146,7 @@ struct Run<'a, W> {
     sent: u64,
     answered: u64,
     histogram: Histogram<u64>,
+    lateness: Histogram<u64>,
     /// What is read goes through here.
     piece: Vec<u8>,
 }
@@ -131,7 +170,10 @@ impl<'a, W: Workload> Run<'a, W> {
             epoll::add(&epoll, &connection.stream, data, epoll::EventFlags::IN).map_err(io::Error::from)?;
             connections.push(connection);
         }
-        let histogram = Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, DIGITS);
+        let histogram = || {
+            let new = Histogram::new_with_bounds(1, LONGEST.as_nanos() as u64, DIGITS);
+            new.map_err(|error| Trouble::Failed(error.to_string()))
+        };
         Ok(Self {
             workload,
             schedule: Schedule::new(load.rate, load.warm_up + load.duration),
@@ -142,7 +184,8 @@ impl<'a, W: Workload> Run<'a, W> {
             sent: 0,
             answered: 0,
             piece: vec![0; PIECE],
-            histogram: histogram.map_err(|error| Trouble::Failed(error.to_string()))?,
+            histogram: histogram()?,
+            lateness: histogram()?,
         })
     }
 
@@ -171,6 +214,10 @@ impl<'a, W: Workload> Run<'a, W> {
         for number in self.sent..due {
             let index = (number % self.connections.len() as u64) as usize;
             let connection = &mut self.connections[index];
+            if number >= self.counted_from {
+                let late = self.started.elapsed().saturating_sub(self.schedule.due(number));
+                self.lateness.saturating_record(late.as_nanos() as u64);
+            }
             let tag = self.workload.request(number, &mut connection.unsent);
             connection.pending.push_back((number, tag));
             connection.flush()?;
@@ -306,6 +353,8 @@ mod tests {
     fn all_requests_are_sent_and_those_of_the_warm_up_not_counted() {
         let latencies = load(server(b"+PONG\r\n", usize::MAX, Duration::ZERO)).run(&mut Pings).unwrap();
         assert_eq!(latencies.requests, 250);
+        assert_eq!(latencies.lateness.len(), 250, "as many were sent");
+        assert!(latencies.tells(0.9) && !latencies.tells(0.99), "2.5 of 250 took longer than p99");
         assert!(latencies.at_quantile(0.5) > 0.0);
     }
 
@@ -315,6 +364,9 @@ mod tests {
         let latencies = load(server(b"+PONG\r\n", 75, stall)).run(&mut Pings).unwrap();
         // A hundred of 250 came in the first half of the stall and waited at least for the other half.
         assert!(latencies.at_quantile(0.65) >= 100.0, "{} ms", latencies.at_quantile(0.65));
+        // The stall is the subject's: requests are sent all the same.
+        let (late, latency) = (latencies.lateness_at_quantile(0.65), latencies.at_quantile(0.65));
+        assert!(late < latency, "{late} ms of {latency} ms");
     }
 
     #[test]

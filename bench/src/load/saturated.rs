@@ -4,7 +4,7 @@
 //! as well, because a generator that is busy all the time measures itself.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const BUSY: f64 = 0.95;
 
 /// Enough to see a load work.
-const QUICK_REQUESTS: usize = 500;
+const QUICK_REQUESTS: u64 = 500;
 
 /// One run of redis-benchmark.
 #[derive(Debug, Clone)]
@@ -41,9 +41,7 @@ pub struct Outcome {
     pub requests: u64,
     /// Requests per second, as redis-benchmark counts them.
     pub rate: f64,
-    /// From the start of the program to its end.
-    pub wall: Duration,
-    /// CPU time of the generator.
+    /// CPU time of the generator from its start to its end, its connecting included.
     pub generator: CpuTimes,
 }
 
@@ -51,7 +49,21 @@ impl Outcome {
     /// Says so when the generator had hardly any time left.
     #[must_use]
     pub fn generator_note(&self) -> Option<String> {
-        let share = self.generator.total().as_secs_f64() / self.wall.as_secs_f64().max(f64::EPSILON);
+        self.note_of(self.generator.total())
+    }
+
+    /// The same where another run told what connecting costs the generator: that happens before the clock of the rate
+    /// is started.
+    #[must_use]
+    pub fn generator_note_without(&self, connecting: &Self) -> Option<String> {
+        let more = Self { requests: self.requests.saturating_sub(connecting.requests), ..*self };
+        more.note_of(self.generator.total().saturating_sub(connecting.generator.total()))
+    }
+
+    /// redis-benchmark makes connections in groups with pauses between them, so the time of the whole program says
+    /// nothing: the requests and their rate do.
+    fn note_of(&self, busy: Duration) -> Option<String> {
+        let share = busy.as_secs_f64() * self.rate / self.requests.max(1) as f64;
         (share >= BUSY).then(|| "the load generator was busy all the time: more may be possible".to_owned())
     }
 }
@@ -63,14 +75,12 @@ impl Saturated {
     /// When redis-benchmark is not here, an error reply comes, or a connection is lost.
     pub fn run(&self, bench: &Bench, requests: u64) -> anyhow::Result<Outcome> {
         let program = bench.programs.find("redis-benchmark").map_err(|reason| anyhow!(reason))?;
-        let started = Instant::now();
         let process = bench.start("redis-benchmark", program, &self.args(requests))?;
         let log = process.log().to_owned();
         let generator = process.finish(PATIENCE)?;
-        let wall = started.elapsed();
         let output = std::fs::read_to_string(log)?;
         let rate = rate_in(&output).with_context(|| format!("redis-benchmark gave no rate: {output}"))?;
-        Ok(Outcome { requests, rate, wall, generator })
+        Ok(Outcome { requests, rate, generator })
     }
 
     /// How many requests make a phase of the usual length; found out by a short run, which also warms everything up.
@@ -78,21 +88,37 @@ impl Saturated {
     /// # Errors
     /// As [`run`](Self::run).
     pub fn calibrate(&self, bench: &Bench) -> anyhow::Result<u64> {
-        /// Of the phase: what the short run aims at.
-        const SHARE: u32 = 5;
         if bench.quick {
             // Each connection has a turn.
-            return Ok((self.connections * self.depth).max(QUICK_REQUESTS) as u64);
+            return Ok(self.turn().max(QUICK_REQUESTS));
         }
+        self.calibrate_for(bench, bench.phase())
+    }
+
+    /// One batch of every connection.
+    #[must_use]
+    pub fn turn(&self) -> u64 {
+        (self.connections * self.depth) as u64
+    }
+
+    /// The same for a phase of another length.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn calibrate_for(&self, bench: &Bench, phase: Duration) -> anyhow::Result<u64> {
+        /// Of the phase: what the short run aims at.
+        const SHARE: u32 = 5;
+        /// Fewer say nothing about the rate.
+        const FEW: u64 = 200;
         // Each connection some, or the run is over before all of them are there.
-        let mut requests = (self.connections * self.depth * 2).max(1000) as u64;
-        let wanted = bench.phase() / SHARE;
+        let mut requests = self.turn().max(FEW);
+        let wanted = phase / SHARE;
         let mut outcome = self.run(bench, requests)?;
         if outcome.requests_in(wanted) > requests {
             requests = outcome.requests_in(wanted);
             outcome = self.run(bench, requests)?;
         }
-        Ok(outcome.requests_in(bench.phase()).max(1000))
+        Ok(outcome.requests_in(phase).max(FEW))
     }
 
     /// The arguments of redis-benchmark.
@@ -112,7 +138,9 @@ impl Saturated {
 }
 
 impl Outcome {
-    fn requests_in(&self, time: Duration) -> u64 {
+    /// How many it would have answered in this time.
+    #[must_use]
+    pub fn requests_in(&self, time: Duration) -> u64 {
         (self.rate * time.as_secs_f64()) as u64
     }
 }
@@ -140,14 +168,16 @@ mod tests {
 
     #[test]
     fn a_generator_without_time_left_is_told() {
-        let outcome = |millis| Outcome {
-            requests: 1,
-            rate: 1.0,
-            wall: Duration::from_secs(1),
-            generator: CpuTimes { user: Duration::from_millis(millis), system: Duration::ZERO },
+        let outcome = |requests, millis| Outcome {
+            requests,
+            rate: 1000.0,
+            generator: CpuTimes { user: Duration::from_millis(millis), ..CpuTimes::default() },
         };
-        assert_eq!(outcome(900).generator_note(), None);
-        assert!(outcome(980).generator_note().is_some());
+        assert_eq!(outcome(1000, 900).generator_note(), None);
+        assert!(outcome(1000, 980).generator_note().is_some());
+        // 900 requests took 900 ms, of which it was busy for 980 - 500 or 980 - 50.
+        assert_eq!(outcome(1000, 980).generator_note_without(&outcome(100, 500)), None);
+        assert!(outcome(1000, 980).generator_note_without(&outcome(100, 50)).is_some());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use resp::{Limits, ReplyScanner};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::load::open_loop::Workload;
 use crate::rounds::Trouble;
@@ -30,16 +31,43 @@ pub(super) struct ClosedLoop {
     pub(super) depth: usize,
 }
 
+/// What a run took.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    /// From the first request to the last reply.
+    pub(super) wall: Duration,
+    /// The share of it in which this generator itself was at work.
+    pub(super) generator_share: f64,
+}
+
+/// From this share on the generator may be what limits the throughput: it and the server wait for each other.
+const BUSY: f64 = 0.8;
+
+impl Took {
+    /// Says so when the generator had hardly any time left.
+    pub(super) fn generator_note(&self) -> Option<String> {
+        let percent = 100.0 * self.generator_share;
+        (self.generator_share >= BUSY)
+            .then(|| format!("the load generator was busy {percent:.0} % of the time: more may be possible"))
+    }
+}
+
+/// CPU time of this thread so far.
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 impl ClosedLoop {
-    /// Sends at least `requests` requests (whole turns of all connections); gives the time it took.
+    /// Sends at least `requests` requests (whole turns of all connections).
     ///
     /// # Errors
     /// [`Trouble::Wrong`] at the first reply that is not right, [`Trouble::Failed`] when a connection is lost.
-    pub(super) fn run(&self, requests: u64, workload: &mut impl Workload) -> Result<Duration, Trouble> {
+    pub(super) fn run(&self, requests: u64, workload: &mut impl Workload) -> Result<Took, Trouble> {
         let connections: io::Result<Vec<_>> =
             (0..self.connections).map(|_| Connection::open(self.address)).collect();
         let mut connections = connections?;
-        let started = Instant::now();
+        let (started, cpu) = (Instant::now(), thread_cpu());
         for _ in 0..self.turns(requests) {
             for connection in &mut connections {
                 connection.send(self.depth, workload)?;
@@ -48,7 +76,9 @@ impl ClosedLoop {
                 connection.take_replies(workload)?;
             }
         }
-        Ok(started.elapsed())
+        let wall = started.elapsed();
+        let worked = thread_cpu().saturating_sub(cpu);
+        Ok(Took { wall, generator_share: worked.as_secs_f64() / wall.as_secs_f64().max(f64::EPSILON) })
     }
 
     /// How many requests take about as long as `wanted`, from a few turns that also warm everything up.
@@ -59,7 +89,7 @@ impl ClosedLoop {
         /// Enough turns to be past the connecting.
         const TURNS: u64 = 20;
         let few = self.per_turn() * TURNS;
-        let time = self.run(few, workload)?;
+        let time = self.run(few, workload)?.wall;
         let count = few as f64 * wanted.as_secs_f64() / time.as_secs_f64();
         Ok(self.turns(count as u64) * self.per_turn())
     }
@@ -180,6 +210,8 @@ mod tests {
         let mut pings = Pings(0);
         load(b"+PONG\r\n").run(10, &mut pings).unwrap();
         assert_eq!(pings.0, 12, "whole turns");
+        let took = |generator_share| Took { wall: Duration::from_secs(1), generator_share };
+        assert!(took(0.7).generator_note().is_none() && took(0.9).generator_note().is_some());
         let trouble = load(b"+GONE\r\n").run(1, &mut pings).unwrap_err();
         assert!(matches!(trouble, Trouble::Wrong(_)), "{trouble}");
     }

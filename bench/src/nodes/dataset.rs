@@ -1,7 +1,8 @@
 //! What the servers hold while requests are measured, and the requests.
 //!
 //! All keys are filled before: a GET finds its key, a SET overwrites, an INCR counts on, a ZADD moves a
-//! member. The sorted set is one large one, the case in which its structure counts.
+//! member. Sorted sets are large ones, the case in which their structure counts. What is read is never written,
+//! so every reply to a read is known: the keys and the set of the reads are not those of the writes.
 
 use std::io;
 
@@ -16,8 +17,12 @@ use crate::rounds::{Subject, Trouble};
 const MAXMEMORY: u64 = 4 << 30;
 /// Bytes of a value: the size the other suite uses as well.
 pub(super) const VALUE: usize = 64;
-/// The sorted set.
-pub(super) const SORTED_SET: &str = "scores";
+/// The sorted set that ZRANGE reads: the member of number n has the score n, always.
+pub(super) const READ_SET: &str = "scores";
+/// The sorted set in which ZADD moves members about; at first the same as the other.
+pub(super) const MOVED_SET: &str = "moved";
+/// Kinds of strings: read, overwritten, counted.
+const STRINGS: [&str; 3] = ["key", "set", "cnt"];
 
 /// One kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +57,9 @@ impl Command {
             // Keys of its own: those of GET keep the values that can be checked.
             Self::Set => format!("SET set:__rand_int__ {}", "x".repeat(VALUE)),
             Self::Incr => "INCR cnt:__rand_int__".to_owned(),
-            Self::Zadd => format!("ZADD {SORTED_SET} __rand_int__ mem:__rand_int__"),
+            Self::Zadd => format!("ZADD {MOVED_SET} __rand_int__ mem:__rand_int__"),
             // A random place in the set, found by score, as leaderboards and time lines do.
-            Self::Zrange => format!("ZRANGE {SORTED_SET} __rand_int__ +inf BYSCORE LIMIT 0 10"),
+            Self::Zrange => format!("ZRANGE {READ_SET} __rand_int__ +inf BYSCORE LIMIT 0 10"),
         };
         line.split(' ').map(str::to_owned).collect()
     }
@@ -106,22 +111,25 @@ impl Filled {
     }
 }
 
+/// Keys that a server has, with both sorted sets.
+pub(super) fn all_keys(bench: &Bench) -> u64 {
+    STRINGS.len() as u64 * keys(bench) + 2
+}
+
 fn fill(mut client: Client, bench: &Bench) -> io::Result<()> {
     let keys = keys(bench);
-    for prefix in ["key", "set"] {
+    for prefix in STRINGS {
         send_all(&mut client, keys, |number, client| {
-            client.queue(&[b"SET", key(prefix, number).as_bytes(), &value(number, VALUE)]);
+            // Counters begin at 1.
+            let content = if prefix == "cnt" { b"1".to_vec() } else { value(number, VALUE) };
+            client.queue(&[b"SET", key(prefix, number).as_bytes(), &content]);
         })?;
     }
-    send_all(&mut client, keys, |number, client| {
-        client.queue(&[b"SET", key("cnt", number).as_bytes(), b"1"]);
-    })?;
-    send_all(&mut client, keys, |number, client| {
-        client.queue(&[
-            b"ZADD",
-            SORTED_SET.as_bytes(),
-            number.to_string().as_bytes(),
-            key("mem", number).as_bytes(),
-        ]);
-    })
+    for set in [READ_SET, MOVED_SET] {
+        send_all(&mut client, keys, |number, client| {
+            let (score, member) = (number.to_string(), key("mem", number));
+            client.queue(&[b"ZADD", set.as_bytes(), score.as_bytes(), member.as_bytes()]);
+        })?;
+    }
+    Ok(())
 }

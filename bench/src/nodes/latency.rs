@@ -1,5 +1,5 @@
 //! How long requests take at a fixed rate far below what any of the nodes could take: what a user of a cache
-//! that is not overloaded sees.
+//! that is not overloaded sees. The first tenth of each round warms up and is not counted.
 
 use std::time::Duration;
 
@@ -39,11 +39,12 @@ pub(super) fn measure(bench: &Bench, results: &mut Results, nodes: &[Node]) {
     let duration = Duration::from_millis(if bench.quick { 200 } else { 2_000 });
     let warm_up = duration / 10;
     for (scenario, command) in scenarios() {
-        interleaved(bench, results, &scenario, &mut filled, rounds(bench), |node, _| {
+        interleaved(bench, results, &scenario, &mut filled, rounds(bench), |node, round| {
             let server = node.server()?;
+            let generation = first_generation(command) + round as u64;
             let mut mix = match command {
-                Some(command) => Mix::of_one(command, keys(bench), SEED),
-                None => Mix::of_everything(keys(bench), SEED),
+                Some(command) => Mix::of_one(command, keys(bench), SEED, generation),
+                None => Mix::of_everything(keys(bench), SEED, generation),
             };
             let load =
                 OpenLoop { address: server.address, connections: CONNECTIONS, rate: RATE, duration, warm_up };
@@ -51,11 +52,20 @@ pub(super) fn measure(bench: &Bench, results: &mut Results, nodes: &[Node]) {
             let latencies = load.run(&mut mix).map_err(|trouble| server.explain(trouble))?;
             let used = server.cpu()? - before;
             let requests = (RATE * (duration + warm_up).as_secs_f64()) as u64;
-            Ok(Round::default()
+            mix.read_back(&mut server.client()?)?;
+            let round = Round::default()
                 .with(metric::P50, latencies.at_quantile(0.5))
                 .with(metric::P99, latencies.at_quantile(0.99))
                 .with(metric::P999, latencies.at_quantile(0.999))
-                .with(metric::CPU, used.micros_per(requests)))
+                .with(metric::CPU, used.micros_per(requests));
+            Ok(latencies.generator_notes().into_iter().fold(round, Round::note))
         });
     }
+}
+
+/// What the rounds of a scenario store was not stored before: each scenario has generations of its own.
+fn first_generation(command: Option<Command>) -> u64 {
+    /// More than there are rounds.
+    const APART: u64 = 100;
+    command.map_or(APART, |_| 1)
 }

@@ -1,7 +1,7 @@
 //! The cache nodes that are compared, and one of them running.
 //!
-//! All are given the same `maxmemory`; FastCache's node gets nothing else, and the peers the commented file
-//! `bench/peers/node.conf`.
+//! All are given the same number as `maxmemory`; FastCache's node gets nothing else, and the peers the commented
+//! file `bench/peers/node.conf`. What `maxmemory` counts is each server's own affair (see `hit_ratio`).
 
 use std::fs;
 use std::net::SocketAddr;

@@ -1,10 +1,14 @@
 //! What a request costs a node when it has as many as it can take: CPU time per request, and requests per
 //! second.
 //!
-//! redis-benchmark asks, except for the mix of commands, which it does not know. On a machine with few cores
-//! the generator needs as much time as a node at depth: throughput is then the generator's, and a note says
-//! so. CPU time per request is the node's either way. The mix is sent by the harness, which checks every reply.
+//! redis-benchmark asks, except for the mix of commands, which it does not know; what it does not check is
+//! looked at afterwards (`audit`). The mix is sent by the harness, which checks every reply. On a machine with
+//! few cores the generator needs as much time as a node at depth: throughput is then the generator's, and a note
+//! says so. CPU time per request is the node's either way.
+//!
+//! Every node is warmed up by a short run of each scenario before the first round.
 
+use super::audit::Audit;
 use super::closed_loop::ClosedLoop;
 use super::dataset::{Command, Filled, keys};
 use super::mix::Mix;
@@ -24,11 +28,16 @@ const DEPTHS: [(usize, &str); 4] = [
     (32, "requests, depth 32"),
     (64, "requests, depth 64"),
 ];
-/// Shorter than a phase of the proxies, because there are 72 of them per round: a hundred ticks of CPU time
-/// still.
-const SHARE_OF_PHASE: f64 = 0.66;
+/// Shorter than a phase of the proxies, because there are 72 of them per round.
+const SHARE_OF_PHASE: f64 = 0.5;
+/// Of a phase: what warms a node up.
+const WARM_UP: u64 = 5;
 /// The mix is the same for every node.
 const SEED: u64 = 42;
+/// Warming up has other requests.
+const OTHER_SEED: u64 = 43;
+/// The generation of values that only warm up.
+const WARMING: u64 = u64::MAX >> 44;
 
 /// What asks in a row.
 #[derive(Debug, Clone, Copy)]
@@ -64,17 +73,59 @@ pub(super) fn declare(bench: &Bench, results: &mut Results, nodes: &[Node]) {
 pub(super) fn measure(bench: &Bench, results: &mut Results, nodes: &[Node]) {
     let mut filled = Filled::all(bench, nodes);
     for (scenario, load, depth) in scenarios() {
-        // The first node's speed decides how many requests all of them get.
-        let mut requests = None;
-        interleaved(bench, results, &scenario, &mut filled, rounds(bench), |node, _| {
+        let requests = warm_up(bench, &filled, load, depth);
+        interleaved(bench, results, &scenario, &mut filled, rounds(bench), |node, round| {
             let server = node.server()?;
+            let requests =
+                requests.ok_or_else(|| Trouble::Failed("no node could be warmed up".to_owned()))?;
             let round = match load {
-                Load::One(command) => saturate(bench, server, command, depth, &mut requests),
-                Load::Mixed => mixed(bench, server, depth, &mut requests),
+                Load::One(command) => saturate(bench, server, command, depth, requests),
+                Load::Mixed => mixed(bench, server, depth, requests, round),
             };
             round.map_err(|trouble| server.explain(trouble))
         });
     }
+}
+
+/// A short run of every node; the speed of the first decides how many requests all of them get in a round. One
+/// that cannot do it will say why in its rows.
+fn warm_up(bench: &Bench, nodes: &[Filled], load: Load, depth: usize) -> Option<u64> {
+    let mut requests = None;
+    for server in nodes.iter().filter_map(|node| node.server().ok()) {
+        let run = || match load {
+            Load::One(command) => {
+                let load = saturated(bench, server, command, depth);
+                match requests {
+                    Some(count) => load.run(bench, count / WARM_UP).map(|_| count).map_err(Trouble::from),
+                    None => Ok((load.calibrate(bench)? as f64 * SHARE_OF_PHASE) as u64),
+                }
+            }
+            Load::Mixed => {
+                let load = closed_loop(server, depth);
+                let mut mix = Mix::of_everything(keys(bench), OTHER_SEED, WARMING);
+                match requests {
+                    Some(count) => load.run(count / WARM_UP, &mut mix).map(|_| count),
+                    None => load.calibrate(bench.phase().mul_f64(SHARE_OF_PHASE), &mut mix),
+                }
+            }
+        };
+        requests = run().ok().or(requests);
+    }
+    requests
+}
+
+fn saturated(bench: &Bench, server: &Server, command: Command, depth: usize) -> Saturated {
+    Saturated {
+        address: server.address,
+        connections: CONNECTIONS,
+        depth,
+        command: command.words(),
+        keyspace: keys(bench),
+    }
+}
+
+fn closed_loop(server: &Server, depth: usize) -> ClosedLoop {
+    ClosedLoop { address: server.address, connections: CONNECTIONS, depth }
 }
 
 fn saturate(
@@ -82,39 +133,30 @@ fn saturate(
     server: &Server,
     command: Command,
     depth: usize,
-    requests: &mut Option<u64>,
+    count: u64,
 ) -> Result<Round, Trouble> {
-    let load = Saturated {
-        address: server.address,
-        connections: CONNECTIONS,
-        depth,
-        command: command.words(),
-        keyspace: keys(bench),
-    };
-    let count = match requests {
-        Some(count) => *count,
-        None => *requests.insert((load.calibrate(bench)? as f64 * SHARE_OF_PHASE) as u64),
-    };
+    let load = saturated(bench, server, command, depth);
+    let audit = Audit::begin(server, command)?;
     let before = server.cpu()?;
     let outcome = load.run(bench, count)?;
     let used = server.cpu()? - before;
+    audit.end(bench, server, count)?;
     let round =
         Round::default().with(metric::CPU, used.micros_per(count)).with(metric::THROUGHPUT, outcome.rate);
     Ok(outcome.generator_note().into_iter().fold(round, Round::note))
 }
 
-fn mixed(bench: &Bench, server: &Server, depth: usize, requests: &mut Option<u64>) -> Result<Round, Trouble> {
-    let load = ClosedLoop { address: server.address, connections: CONNECTIONS, depth };
-    let mut mix = Mix::of_everything(keys(bench), SEED);
-    let wanted = bench.phase().mul_f64(SHARE_OF_PHASE);
-    let count = match requests {
-        Some(count) => *count,
-        None => *requests.insert(load.calibrate(wanted, &mut mix)?),
-    };
+fn mixed(bench: &Bench, server: &Server, depth: usize, count: u64, round: usize) -> Result<Round, Trouble> {
+    let load = closed_loop(server, depth);
+    // One for every measured run: what it stores was never there before.
+    let generation = (depth * (rounds(bench) + 1) + round + 1) as u64;
+    let mut mix = Mix::of_everything(keys(bench), SEED, generation);
     let before = server.cpu()?;
-    let wall = load.run(count, &mut mix)?;
+    let took = load.run(count, &mut mix)?;
     let used = server.cpu()? - before;
-    Ok(Round::default()
+    mix.read_back(&mut server.client()?)?;
+    let round = Round::default()
         .with(metric::CPU, used.micros_per(count))
-        .with(metric::THROUGHPUT, count as f64 / wall.as_secs_f64()))
+        .with(metric::THROUGHPUT, count as f64 / took.wall.as_secs_f64());
+    Ok(took.generator_note().into_iter().fold(round, Round::note))
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 
 use crate::bench::Bench;
 use crate::client::Client;
@@ -64,12 +64,64 @@ impl Backends {
         self.processes.iter().map(Process::id).collect()
     }
 
+    /// Empties all of them.
+    ///
+    /// # Errors
+    /// When one does not answer with `+OK`.
+    pub(super) fn flush(&self) -> anyhow::Result<()> {
+        for address in self.addresses() {
+            let reply = Client::connect(address)?.ask_line("FLUSHALL")?;
+            ensure!(reply == "+OK\r\n", "FLUSHALL gave {reply}");
+        }
+        Ok(())
+    }
+
+    /// What they have done so far, by their own account.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub(super) fn done(&self) -> anyhow::Result<Done> {
+        self.addresses().try_fold(Done::default(), |sum, address| {
+            let mut client = Client::connect(address)?;
+            let text = client.ask_line("INFO stats")? + &client.ask_line("INFO commandstats")?;
+            let Done { hits, misses, sets } = Done::parse(&text);
+            Ok(Done { hits: sum.hits + hits, misses: sum.misses + misses, sets: sum.sets + sets })
+        })
+    }
+
     /// How many keys each holds.
     ///
     /// # Errors
     /// When one does not answer.
     pub(super) fn key_counts(&self) -> anyhow::Result<Vec<u64>> {
         self.addresses().map(key_count).collect()
+    }
+}
+
+/// What backends have done: the proof that a proxy asked them, and not only answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Done {
+    /// Keys that were asked for and there.
+    pub(super) hits: u64,
+    /// Keys that were asked for and not there.
+    pub(super) misses: u64,
+    /// SETs.
+    pub(super) sets: u64,
+}
+
+impl Done {
+    /// A counter that has never counted is not listed.
+    fn parse(info: &str) -> Self {
+        let counter = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split(|letter: char| !letter.is_ascii_digit()).next()?.parse::<u64>().ok()
+        };
+        let counter = |name| counter(name).unwrap_or_default();
+        Self {
+            hits: counter("keyspace_hits:"),
+            misses: counter("keyspace_misses:"),
+            sets: counter("cmdstat_set:calls="),
+        }
     }
 }
 
@@ -83,4 +135,17 @@ pub(super) fn serves(address: SocketAddr) -> Result<(), String> {
     let mut client = Client::connect(address).map_err(|error| error.to_string())?;
     let reply = client.ask_line("PING").map_err(|error| error.to_string())?;
     if reply == "+PONG\r\n" { Ok(()) } else { Err(reply) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_as_redis_lists_them() {
+        let info = "# Stats\r\nkeyspace_hits:41\r\nkeyspace_misses:2\r\n# Commandstats\r\n\
+                    cmdstat_set:calls=17,usec=30,usec_per_call=1.76\r\n";
+        assert_eq!(Done::parse(info), Done { hits: 41, misses: 2, sets: 17 });
+        assert_eq!(Done::parse("# Stats\r\n"), Done::default());
+    }
 }

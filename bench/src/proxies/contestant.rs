@@ -3,6 +3,7 @@
 //! Each gets one worker thread and the configuration in `bench/peers`. FastCache runs as users have it: a health
 //! service watches the backends, and its CPU time counts as FastCache's.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -27,6 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Contestant {
     name: String,
     missing: Option<String>,
+    /// Why it did not start, or does not do what it is for.
+    broken: Option<String>,
+    /// How its keys are spread, where that is worth knowing.
+    uneven: BTreeSet<String>,
     /// Its own keys begin with this letter: each spreads them over the backends differently.
     pub(super) letter: char,
     /// Where clients connect.
@@ -43,6 +48,9 @@ impl Subject for Contestant {
     }
     fn missing(&self) -> Option<&str> {
         self.missing.as_deref()
+    }
+    fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 }
 
@@ -72,12 +80,12 @@ pub(super) fn names(programs: &Programs) -> Vec<String> {
     KINDS.iter().map(|kind| kind.full_name(programs)).collect()
 }
 
-/// Starts all of them. One that cannot be started is there, and says why.
+/// Starts all of them. One that cannot be started is in the list all the same, and says why.
 pub(super) fn start_all(bench: &Bench, backends: &Backends) -> Vec<Contestant> {
     KINDS.iter().zip('a'..).map(|(kind, letter)| kind.contestant(bench, backends, letter)).collect()
 }
 
-/// Measures, and says in the rows of whoever took backends out of service meanwhile that it did: on a machine that is
+/// Measures, and says in the rows of whoever leaves backends out that it does, and of whoever took backends out of service meanwhile that it did: on a machine that is
 /// too busy a backend may seem dead, and what goes on then is not what is measured.
 pub(super) fn watched(
     results: &mut Results,
@@ -88,6 +96,7 @@ pub(super) fn watched(
     let before: Vec<usize> = contestants.iter().map(Contestant::outages).collect();
     measure(results, contestants);
     for (contestant, before) in contestants.iter().zip(before) {
+        contestant.uneven.iter().for_each(|note| results.note(scenario, &contestant.name, note));
         let outages = contestant.outages() - before;
         if outages > 0 {
             results.note(
@@ -109,23 +118,24 @@ impl Kind {
 
     fn contestant(&self, bench: &Bench, backends: &Backends, letter: char) -> Contestant {
         let name = self.full_name(&bench.programs);
-        let started = match self.program.map(|program| bench.programs.find(program)) {
-            Some(Err(reason)) => Err(reason),
-            _ => (self.start)(bench, backends).map_err(|error| format!("{error:#}")),
+        let mut contestant = Contestant {
+            name,
+            missing: self.program.and_then(|program| bench.programs.find(program).err()),
+            broken: None,
+            uneven: BTreeSet::new(),
+            letter,
+            address: backends.first(),
+            processes: Vec::new(),
+            spreads: self.spreads,
         };
-        match started {
-            Ok((address, processes)) => {
-                Contestant { name, missing: None, letter, address, processes, spreads: self.spreads }
+        if contestant.missing.is_none() {
+            // What is installed and does not start has failed: it is not absent.
+            match (self.start)(bench, backends) {
+                Ok((address, processes)) => (contestant.address, contestant.processes) = (address, processes),
+                Err(error) => contestant.broken = Some(format!("it does not start: {error:#}")),
             }
-            Err(reason) => Contestant {
-                name,
-                missing: Some(reason),
-                letter,
-                address: backends.first(),
-                processes: Vec::new(),
-                spreads: self.spreads,
-            },
         }
+        contestant
     }
 }
 
@@ -146,7 +156,7 @@ impl Contestant {
     }
 
     /// How many times so far something of it took a backend out of service: only FastCache's health service does.
-    fn outages(&self) -> usize {
+    pub(super) fn outages(&self) -> usize {
         self.processes.iter().map(|process| process.output().matches("to=UNHEALTHY").count()).sum()
     }
 
@@ -180,16 +190,47 @@ impl Contestant {
         format!("{}{size}", self.letter)
     }
 
-    /// Stores `count` values of this size through it, and looks whether they are where they should be.
+    /// Stores `count` values of this size through it for the first time, and looks whether each is in one backend and
+    /// most backends have some. If not, it is broken.
+    pub(super) fn stock(&mut self, backends: &Backends, count: u64, size: usize) {
+        if self.missing.is_none() && self.broken.is_none() {
+            match self.stocked(backends, count, size) {
+                Ok(uneven) => self.uneven.extend(uneven),
+                Err(error) => self.broken = Some(format!("{error:#}")),
+            }
+        }
+    }
+
+    fn stocked(&self, backends: &Backends, count: u64, size: usize) -> anyhow::Result<Option<String>> {
+        let before = backends.key_counts()?;
+        self.preload(count, size)?;
+        let after = backends.key_counts()?;
+        let new: Vec<u64> =
+            after.iter().zip(before).map(|(after, before)| after.saturating_sub(before)).collect();
+        spread(&new, count, self.spreads)
+    }
+
+    /// Stores `count` values of this size through it: again what they were.
     ///
     /// # Errors
-    /// When something is not stored, or a backend got nothing.
-    pub(super) fn preload(&self, backends: &Backends, count: u64, size: usize) -> anyhow::Result<()> {
-        load::preload(self.address, &self.prefix(size), count, size)?;
-        let empty = backends.key_counts()?.iter().filter(|count| **count == 0).count();
-        ensure!(!self.spreads || empty == 0, "{empty} backends got no key");
-        Ok(())
+    /// When something is not stored.
+    pub(super) fn preload(&self, count: u64, size: usize) -> std::io::Result<()> {
+        load::preload(self.address, &self.prefix(size), count, size)
     }
+}
+
+/// Whether `count` keys are where they should be, by how many each backend got; and what to say where some got none.
+fn spread(new: &[u64], count: u64, is_over_all: bool) -> anyhow::Result<Option<String>> {
+    /// A poor hash leaves a few out, which is the proxy's own doing; one that spreads at all reaches more than these.
+    const MOST_WITHOUT: f64 = 0.2;
+    let stored: u64 = new.iter().sum();
+    ensure!(stored == count, "of {count} keys stored through it the backends have {stored}");
+    let without = new.iter().filter(|count| **count == 0).count();
+    if !is_over_all || without == 0 {
+        return Ok(None);
+    }
+    ensure!(without as f64 <= new.len() as f64 * MOST_WITHOUT, "{without} backends got no key");
+    Ok(Some(format!("{without} of {} backends get none of its {count} keys", new.len())))
 }
 
 fn port_of(address: SocketAddr) -> String {
@@ -306,4 +347,19 @@ fn start_nothing(_: &Bench, backends: &Backends) -> Started {
 
 fn flags<const N: usize>(pairs: [(&str, String); N]) -> Vec<String> {
     pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_must_all_be_stored_and_spread_over_most_backends() {
+        assert_eq!(spread(&[3, 4, 3], 10, true).unwrap(), None);
+        assert_eq!(spread(&[10, 0, 0], 10, false).unwrap(), None);
+        assert!(spread(&[3, 3, 3], 10, true).unwrap_err().to_string().contains("have 9"));
+        assert!(spread(&[10, 0, 0], 10, true).unwrap_err().to_string().contains("2 backends got no key"));
+        let note = spread(&[2, 3, 0, 3, 2], 10, true).unwrap();
+        assert_eq!(note.as_deref(), Some("1 of 5 backends get none of its 10 keys"));
+    }
 }

@@ -1,11 +1,11 @@
-//! System calls per request of each proxy, sampled while redis-benchmark runs. Nothing here is timed.
+//! System calls per request of each proxy with all its processes (FastCache's health service is one), sampled while redis-benchmark runs. Nothing here is timed.
 
-use super::SUITE;
-use super::backends::Backends;
 use super::contestant::Contestant;
+use super::{SUITE, keyspace};
 use crate::NO_PROXY;
 use crate::bench::Bench;
 use crate::load::saturated::Saturated;
+use crate::process::Process;
 use crate::results::{Results, Scenario, metric};
 use crate::rounds::{Round, Trouble, interleaved};
 use crate::system_calls;
@@ -13,7 +13,6 @@ use crate::system_calls;
 /// Requests in flight on each connection, and how many are sampled: enough for the calls that accept 50 connections
 /// not to count.
 const CASES: [(usize, u64); 2] = [(1, 20_000), (32, 200_000)];
-const KEYSPACE: u64 = 20_000;
 const SIZE: usize = 64;
 
 fn scenario(depth: usize) -> Scenario {
@@ -32,14 +31,13 @@ pub(super) fn declare(results: &mut Results, subjects: &[String]) -> usize {
 }
 
 /// Runs this part: one round, as counts hardly differ.
-pub(super) fn run(bench: &Bench, results: &mut Results, backends: &Backends, contestants: &mut [Contestant]) {
+pub(super) fn run(bench: &Bench, results: &mut Results, contestants: &mut [Contestant]) {
     for (depth, requests) in CASES {
         let requests = if bench.quick { requests / 10 } else { requests };
         interleaved(bench, results, &scenario(depth), contestants, 1, |contestant, _| {
             if !contestant.is_proxy() {
                 return Ok(Round::default());
             }
-            contestant.preload(backends, KEYSPACE, SIZE)?;
             sample(bench, contestant, depth, requests)
         });
     }
@@ -51,9 +49,11 @@ fn sample(bench: &Bench, contestant: &Contestant, depth: usize, requests: u64) -
         connections: 50,
         depth,
         command: vec!["GET".to_owned(), format!("{}:__rand_int__", contestant.prefix(SIZE))],
-        keyspace: KEYSPACE,
+        keyspace: keyspace(SIZE),
     };
-    let calls = system_calls::count(bench, contestant.proxy()?.id(), &load, requests)?;
+    contestant.proxy()?;
+    let processes: Vec<u32> = contestant.processes.iter().map(Process::id).collect();
+    let calls = system_calls::count(bench, &processes, &load, requests)?;
     let round = Round::default().with(metric::SYSCALLS, calls.count as f64 / requests as f64);
     Ok(calls.note.into_iter().fold(round, Round::note))
 }

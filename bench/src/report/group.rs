@@ -76,9 +76,12 @@ impl<'a> Group<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// The subject with the best median, having no proxy aside: that is no rival.
+    /// The subject with the best median, having no proxy aside: that is no rival. None where there is no contest.
     #[must_use]
     pub fn best(&self) -> Option<&'a Row> {
+        if self.better == Better::Neither {
+            return None;
+        }
         let rivals = self.rows().filter(|row| row.subject != crate::NO_PROXY && row.lack.is_none());
         let ranked = rivals.filter_map(|row| Some((row.summary()?.median, row)));
         // Of equals the first, which is FastCache.
@@ -90,6 +93,7 @@ impl<'a> Line<'a> {
         match self.better {
             Better::Lower => number < than,
             Better::Higher => number > than,
+            Better::Neither => false,
         }
     }
 
@@ -97,6 +101,34 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn ours(&self) -> Option<&'a Row> {
         self.rows().find(|row| row.subject == crate::FASTCACHE)
+    }
+
+    /// How FastCache stands in this line.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let Some(ours) = self.ours().filter(|_| self.better != Better::Neither) else {
+            return Standing::NoContest;
+        };
+        match ours.lack {
+            Some(Lack::Skipped(_)) => return Standing::NoContest,
+            Some(_) => return Standing::Failed,
+            None => {}
+        }
+        match self.best() {
+            None => Standing::NoContest,
+            Some(best) if best.subject == crate::FASTCACHE => Standing::First,
+            Some(best) if tie(best, ours) => Standing::WithinTheSpread,
+            Some(_) => Standing::Behind,
+        }
+    }
+
+    /// The best, when no rival ties with it.
+    #[must_use]
+    pub fn winner(&self) -> Option<&'a Row> {
+        let best = self.best()?;
+        let is_other = |row: &&Row| row.subject != best.subject && row.subject != crate::NO_PROXY;
+        let mut others = self.rows().filter(is_other).filter(|row| row.lack.is_none());
+        (!others.any(|row| tie(best, row))).then_some(best)
     }
 
     /// All rows of this line.
@@ -111,11 +143,38 @@ impl<'a> Line<'a> {
     }
 }
 
+/// Whether the next run may have it the other way round: rounds of both gave the same, or the difference is what the
+/// measurement cannot tell apart.
+fn tie(one: &Row, other: &Row) -> bool {
+    /// Points of a hit ratio: the nodes' clocks tick at different rates, and the workload's time is compressed.
+    const HIT_RATIO: f64 = 1.5;
+    let (Some(a), Some(b)) = (one.summary(), other.summary()) else { return false };
+    let have_ranges = one.samples.len() > 1 && other.samples.len() > 1;
+    let ranges_meet = a.min <= b.max && b.min <= a.max;
+    (have_ranges && ranges_meet) || (one.metric == "hit ratio" && (a.median - b.median).abs() < HIT_RATIO)
+}
+
+/// How FastCache stands in a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody has a better median.
+    First,
+    /// Another's median is better, but rounds of both gave the same: the next run may have it the other way round.
+    WithinTheSpread,
+    /// Another is better.
+    Behind,
+    /// It has no number.
+    Failed,
+    /// It is not measured here, or nobody wins.
+    NoContest,
+}
+
 /// The word that stands where a number is missing, and the reason.
 #[must_use]
 pub fn lack_in_words(lack: &Lack) -> (&'static str, &str) {
     match lack {
         Lack::Absent(reason) => ("not there", reason),
+        Lack::Skipped(reason) => ("not run", reason),
         Lack::Failed(reason) => ("failed", reason),
         Lack::Wrong(reason) => ("wrong values", reason),
     }
@@ -126,7 +185,7 @@ pub(super) mod tests {
     use super::*;
     use crate::FASTCACHE;
     use crate::record::tests::empty;
-    use crate::results::{Scenario, metric};
+    use crate::results::{Metric, Scenario, metric};
 
     /// Two scenarios with everything that can happen to a row.
     pub(in crate::report) fn example() -> Record {
@@ -166,6 +225,28 @@ pub(super) mod tests {
         assert_eq!(groups.len(), 1);
         assert_eq!(groups[0].subjects, [FASTCACHE, "Envoy", "twemproxy", crate::NO_PROXY]);
         assert!(groups[0].lines.iter().all(|line| line.cells.len() == 4));
+    }
+
+    #[test]
+    fn rounds_that_overlap_and_close_hit_ratios_are_ties_for_everybody() {
+        let check = |metric, ours: &[f64], theirs: &[f64]| {
+            let mut record = empty();
+            let scenario = Scenario { suite: "nodes", group: "g", name: "x".to_owned() };
+            for (subject, samples) in [(FASTCACHE, ours), ("Redis", theirs)] {
+                samples.iter().for_each(|sample| record.rows.add(&scenario, subject, metric, *sample));
+            }
+            let groups = groups(&record);
+            let line = &groups[0].lines[0];
+            (line.standing(), line.winner().map(|row| row.subject.clone()))
+        };
+        let hits = Metric { name: "hit ratio", unit: "%", better: Better::Higher };
+        let theirs = Some("Redis".to_owned());
+        assert_eq!(check(metric::CPU, &[2.0, 2.2], &[1.0, 1.2]), (Standing::Behind, theirs));
+        assert_eq!(check(metric::CPU, &[1.1, 2.2], &[1.0, 1.2]), (Standing::WithinTheSpread, None));
+        assert_eq!(check(metric::CPU, &[1.0, 1.2], &[1.1, 2.2]), (Standing::First, None), "no favour either");
+        assert_eq!(check(metric::CPU, &[1.0], &[1.0]), (Standing::First, Some(FASTCACHE.to_owned())));
+        assert_eq!(check(hits, &[80.0], &[81.0]), (Standing::WithinTheSpread, None));
+        assert_eq!(check(hits, &[80.0], &[82.0]).0, Standing::Behind);
     }
 
     #[test]

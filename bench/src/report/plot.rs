@@ -87,6 +87,7 @@ fn draw_panel(panel: &Area<'_>, line: &Line<'_>, bars_at: i32) -> Drawn {
     let direction = match line.better {
         Better::Lower => "less is better",
         Better::Higher => "more is better",
+        Better::Neither => "no contest",
     };
     write(panel, line.scenario, (MARGIN, MARGIN), HPos::Left)?;
     write(panel, &format!("{} ({direction})", line.measure()), (MARGIN, MARGIN + 15), HPos::Left)?;

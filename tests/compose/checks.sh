@@ -415,10 +415,16 @@ nothing_is_left() {
 everything_is_removed() {
     local filter=label=com.docker.compose.project=$project volumes
     volumes=$(docker volume ls --quiet --filter "$filter" | wc -l)
-    "${compose[@]}" --profile monitoring down
+    "${compose[@]}" --profile monitoring down || { still_connected; return 1; }
     [[ -z $(containers) && -z $(docker network ls --quiet --filter "$filter") ]]
     [[ $(docker volume ls --quiet --filter "$filter" | wc -l) == "$volumes" ]]
     ((volumes >= 6))
     "${compose[@]}" --profile monitoring down --volumes
     nothing_is_left
+}
+
+# Who keeps the networks from being removed.
+still_connected() {
+    docker network ls --quiet --filter "label=com.docker.compose.project=$project" |
+        xargs --no-run-if-empty docker network inspect --format '{{.Name}} still has: {{json .Containers}}'
 }

@@ -429,6 +429,8 @@ down() {
     "${compose[@]}" "$@" && return
     local network name
     while read -r network name; do
+        # A network without containers has a line of its own, too.
+        [[ -n $name ]] || continue
         if docker container inspect "$name" >/dev/null 2>&1; then
             echo "$name is still in $network" >&2
             return 1

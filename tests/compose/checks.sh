@@ -423,22 +423,14 @@ everything_is_removed() {
     nothing_is_left
 }
 
-# Compose with the arguments. Docker since 20.10 now and then keeps a place in a network for a container that is gone
-# (moby/moby#43286): such places are cleared, and it is told. A container that is there fails the check.
+# Compose with the arguments. Docker 20.10 now and then keeps a place in a network for a container that is gone, until
+# it is started again (moby/moby#43286): that is done, and told. A container that is still there fails the check.
 down() {
     "${compose[@]}" "$@" && return
-    local network name
-    while read -r network name; do
-        # A network without containers has a line of its own, too.
-        [[ -n $name ]] || continue
-        if docker container inspect "$name" >/dev/null 2>&1; then
-            echo "$name is still in $network" >&2
-            return 1
-        fi
-        docker network disconnect --force "$network" "$name"
-        figure "Docker kept $name, which is gone, in $network"
-    done < <(docker network ls --quiet --filter "label=com.docker.compose.project=$project" |
-        xargs --no-run-if-empty docker network inspect \
-            --format "{{\$network := .Name}}{{range .Containers}}{{\$network}} {{.Name}}{{println}}{{end}}")
+    local left
+    left=$(containers)
+    [[ -z $left ]] || { echo "still there: $left" >&2; return 1; }
+    restart_daemon
+    figure 'Docker kept a network for containers that are gone, and was started again'
     "${compose[@]}" "$@"
 }

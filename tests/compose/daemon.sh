@@ -57,13 +57,7 @@ start_daemon() {
     export DOCKER_HOST=$own_socket
     if daemon_answers >/dev/null 2>&1; then return; fi
     as_root mkdir -p "$own_data" "$own_run"
-    # In a process group of its own (-m), because Ctrl-C must not end it before what runs in it is removed.
-    set -m
-    as_root env PATH="$PATH:/usr/sbin:/sbin" dockerd --host "$own_socket" --group "$(id -gn)" \
-        --data-root "$own_data/docker" --exec-root "$own_run/exec" --pidfile "$own_run/docker.pid" \
-        </dev/null >"$work/dockerd.log" 2>&1 9>&- &
-    daemon_pid=$!
-    set +m
+    launch_daemon
     if ! eventually 60 daemon_answers_or_ended >/dev/null 2>&1 || ! daemon_answers >/dev/null 2>&1; then
         grep -v level=info "$work/dockerd.log" | tail -n 3 >&2
         cat >&2 <<'TEXT'
@@ -72,6 +66,29 @@ run it as root (or with sudo) on a machine, in a virtual machine or in a privile
 TEXT
         return 1
     fi
+}
+
+# In a process group of its own (-m), because Ctrl-C must not end it before what runs in it is removed.
+launch_daemon() {
+    set -m
+    as_root env PATH="$PATH:/usr/sbin:/sbin" dockerd --host "$own_socket" --group "$(id -gn)" \
+        --data-root "$own_data/docker" --exec-root "$own_run/exec" --pidfile "$own_run/docker.pid" \
+        </dev/null >>"$work/dockerd.log" 2>&1 9>&- &
+    daemon_pid=$!
+    set +m
+}
+
+# Ends and starts the daemon, if it is this script's.
+restart_daemon() {
+    [[ ${DOCKER_HOST-} == "$own_socket" && -e $own_run/docker.pid ]] || return 1
+    as_root kill -TERM "$(<"$own_run/docker.pid")"
+    eventually 30 daemon_has_ended
+    launch_daemon
+    eventually 60 daemon_answers
+}
+
+daemon_has_ended() {
+    [[ ! -e $own_run/docker.pid ]]
 }
 
 daemon_answers_or_ended() {
@@ -83,4 +100,6 @@ stop_daemon() {
     # With sudo in between, the process of this shell is not the daemon.
     if [[ -e $own_run/docker.pid ]]; then as_root kill -TERM "$(<"$own_run/docker.pid")" || true; fi
     wait "$daemon_pid" || true
+    # It may have been started again by a check, whose process it was.
+    eventually 30 daemon_has_ended || true
 }

@@ -13,13 +13,21 @@ use crate::eventually::eventually;
 use crate::http;
 use crate::ports::free_port;
 use crate::process::Process;
+use crate::redis_server;
 
 /// A process with what it takes to start it again.
 pub(crate) struct Member {
     pub(crate) id: String,
     pub(crate) address: String,
     pub(crate) process: Process,
+    program: Program,
+}
+
+/// How a kind of member is started, and what it says when it is ready.
+#[derive(Clone, Copy)]
+struct Program {
     command: fn(&Setup, &str, &str) -> Command,
+    await_ready: fn(&Member),
 }
 
 /// What the command lines are made of.
@@ -39,6 +47,16 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything and waits until the health service calls all of it healthy and every proxy routes.
     pub(crate) fn start(nodes: usize, proxies: usize) -> Self {
+        Self::over(NODE, nodes, proxies)
+    }
+
+    /// The same over nodes that are stock Redis servers.
+    pub(crate) fn over_redis(nodes: usize, proxies: usize) -> Self {
+        redis_server::assert_installed();
+        Self::over(REDIS_NODE, nodes, proxies)
+    }
+
+    fn over(node: Program, nodes: usize, proxies: usize) -> Self {
         let address = || format!("127.0.0.1:{}", free_port());
         let named = |kind: &str, count: usize| -> Vec<(String, String)> {
             (1..=count).map(|number| (format!("{kind}{number}"), address())).collect()
@@ -48,12 +66,12 @@ impl Cluster {
         fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
             .expect("a writable directory");
         let setup = Setup { files, health: address() };
-        let start_all = |places: Vec<(String, String)>, command| -> Vec<Member> {
-            places.into_iter().map(|(id, address)| Member::start(&setup, id, address, command)).collect()
+        let start_all = |places: Vec<(String, String)>, program| -> Vec<Member> {
+            places.into_iter().map(|(id, address)| Member::start(&setup, id, address, program)).collect()
         };
-        let nodes = start_all(nodes, node_command);
-        let health = Member::start(&setup, "health".to_owned(), setup.health.clone(), health_command);
-        let proxies = start_all(proxies, proxy_command);
+        let nodes = start_all(nodes, node);
+        let health = Member::start(&setup, "health".to_owned(), setup.health.clone(), HEALTH);
+        let proxies = start_all(proxies, PROXY);
         let mut cluster = Self { setup, nodes, health, proxies };
         cluster.nodes.iter_mut().chain(&mut cluster.proxies).for_each(Member::await_ready);
         cluster.health.await_ready();
@@ -154,18 +172,31 @@ impl Cluster {
     }
 }
 
+const NODE: Program = Program { command: node_command, await_ready: Member::await_address };
+const REDIS_NODE: Program = Program { command: redis_command, await_ready: Member::await_redis };
+const HEALTH: Program = Program { command: health_command, await_ready: Member::await_address };
+const PROXY: Program = Program { command: proxy_command, await_ready: Member::await_address };
+
 impl Member {
-    fn start(setup: &Setup, id: String, address: String, command: fn(&Setup, &str, &str) -> Command) -> Self {
-        let process = Process::spawn(&id, command(setup, &id, port(&address)));
-        Self { id, address, process, command }
+    fn start(setup: &Setup, id: String, address: String, program: Program) -> Self {
+        let process = Process::spawn(&id, (program.command)(setup, &id, port(&address)));
+        Self { id, address, process, program }
     }
 
     fn await_ready(&mut self) {
+        (self.program.await_ready)(self);
+    }
+
+    fn await_address(&self) {
         assert_eq!(self.process.address(), self.address, "{} listens elsewhere", self.id);
     }
 
+    fn await_redis(&self) {
+        self.process.wait_for_line(redis_server::READY);
+    }
+
     fn restart(&mut self, setup: &Setup) {
-        self.process = Process::spawn(&self.id, (self.command)(setup, &self.id, port(&self.address)));
+        self.process = Process::spawn(&self.id, (self.program.command)(setup, &self.id, port(&self.address)));
         self.await_ready();
     }
 }
@@ -193,6 +224,12 @@ fn topology(nodes: &[(String, String)], proxies: &[(String, String)]) -> String 
 
 fn node_command(_: &Setup, id: &str, port: &str) -> Command {
     fastcache(&["cache-node", "--port", port, "--node-id", id])
+}
+
+fn redis_command(setup: &Setup, _: &str, port: &str) -> Command {
+    let mut command = Command::new("redis-server");
+    command.args(["--port", port, "--bind", "127.0.0.1", "--save", ""]).current_dir(setup.files.path());
+    command
 }
 
 /// Thresholds as everywhere (3 failures, 2 successes), in less time than the usual 30 s.

@@ -9,6 +9,17 @@ use crate::client::Client;
 use crate::eventually::PATIENCE;
 use crate::process::Process;
 
+/// On the line that it prints when it listens; the word before differs between versions.
+pub(crate) const READY: &str = "eady to accept connections";
+
+/// Fails with what to install when there is no redis-server.
+pub(crate) fn assert_installed() {
+    assert!(
+        Command::new("redis-server").arg("--version").output().is_ok(),
+        "this test needs redis-server, redis-cli and redis-benchmark 7.0 on PATH: apt-get install redis"
+    );
+}
+
 pub(crate) struct RedisServer {
     _process: Process,
     files: TempDir,
@@ -17,14 +28,11 @@ pub(crate) struct RedisServer {
 impl RedisServer {
     pub(crate) fn start() -> Self {
         let files = TempDir::new().expect("a temporary directory");
-        assert!(
-            Command::new("redis-server").arg("--version").output().is_ok(),
-            "this test needs redis-server, redis-cli and redis-benchmark 7.0 on PATH: apt-get install redis"
-        );
+        assert_installed();
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"]).current_dir(files.path());
         let process = Process::spawn("redis-server", command);
-        process.wait_for_line("eady to accept connections");
+        process.wait_for_line(READY);
         Self { _process: process, files }
     }
 

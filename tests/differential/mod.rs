@@ -47,6 +47,18 @@ fn a_proxy_over_three_nodes_answers_like_redis_in_resp3() {
     compare_with_redis(4, cluster.client(0), "3");
 }
 
+#[test]
+fn a_proxy_over_five_redis_nodes_answers_like_redis_in_resp2() {
+    let cluster = Cluster::over_redis(5, 1);
+    compare_with_redis(5, cluster.client(0), "2");
+}
+
+#[test]
+fn a_proxy_over_five_redis_nodes_answers_like_redis_in_resp3() {
+    let cluster = Cluster::over_redis(5, 1);
+    compare_with_redis(6, cluster.client(0), "3");
+}
+
 fn compare_with_redis(seed: u64, mut ours: Client, protocol: &str) {
     let redis = RedisServer::start();
     let mut theirs = redis.client();

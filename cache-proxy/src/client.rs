@@ -100,6 +100,13 @@ impl Client {
         self.replies.fill(place, reply, &mut self.output, spare);
     }
 
+    /// Takes a message that answers no request. It never lands inside of a reply; the caller bounds the backlog and
+    /// lists the client.
+    #[allow(dead_code, reason = "subscriptions are built on it next")]
+    pub(crate) fn push(&mut self, message: &[u8]) {
+        self.replies.push(message, &mut self.output);
+    }
+
     /// Speaks another protocol version from the next request on.
     pub(crate) fn switch_to(&mut self, protocol: Protocol) {
         self.switching = self.protocol != protocol;

@@ -51,6 +51,7 @@ mod run;
 mod session;
 mod signal;
 mod stats;
+mod stream;
 mod target;
 mod turn;
 mod view_follower;

@@ -4,6 +4,9 @@
 //! client must see them in the order it asked. Each request takes a *place* in line. A reply for the first
 //! place goes straight to the output, without a copy in between; one that comes early waits in its place.
 //!
+//! A large reply comes in pieces: what has come of it goes the same ways. A push (a message that answers no
+//! request) may stand between two replies, and waits for the end of one that is under way.
+//!
 //! Pure: it holds no socket. How many places may be open is the session's decision (it stops reading).
 
 use std::collections::VecDeque;
@@ -20,8 +23,10 @@ pub(crate) struct Replies {
     /// Place of the first entry.
     first: Place,
     line: VecDeque<Entry>,
-    /// Bytes of the replies that wait for their turn.
+    /// Bytes of the replies and pushes that wait for their turn.
     early: usize,
+    /// Pushes that wait for the end of the first reply.
+    pushes: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -29,6 +34,9 @@ enum Entry {
     Waiting,
     /// Arrived before its turn.
     Early(Vec<u8>),
+    /// Arrived in part. What has come of the first one is in the output already.
+    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
+    UnderWay(Vec<u8>),
 }
 
 impl Replies {
@@ -50,7 +58,7 @@ impl Replies {
         self.line.len()
     }
 
-    /// Bytes of the replies that wait for their turn.
+    /// Bytes of the replies and pushes that wait for their turn.
     #[inline]
     pub(crate) fn early_bytes(&self) -> usize {
         self.early
@@ -63,21 +71,71 @@ impl Replies {
         if place != self.first {
             return self.fill_early(place, reply, spare);
         }
-        if self.line.pop_front().is_none() {
-            return;
-        }
+        let Some(entry) = self.line.pop_front() else { return };
         self.first += 1;
         out.extend_from_slice(reply);
+        if let Entry::UnderWay(_) = entry {
+            self.release_pushes(out);
+        }
         self.release(out, spare);
+    }
+
+    /// Takes the next piece of a reply whose end has not come: for the first place it goes to `out`.
+    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
+    pub(crate) fn extend(&mut self, place: Place, piece: &[u8], out: &mut Vec<u8>) {
+        let is_first = place == self.first;
+        let Some(entry) = self.entry(place) else { return };
+        if let Entry::Waiting = entry {
+            *entry = Entry::UnderWay(Vec::new());
+        }
+        match entry {
+            Entry::UnderWay(_) if is_first => out.extend_from_slice(piece),
+            Entry::UnderWay(early) => {
+                early.extend_from_slice(piece);
+                self.early += piece.len();
+            }
+            Entry::Waiting | Entry::Early(_) => {}
+        }
+    }
+
+    /// Takes a message that answers no request: it stands between two replies.
+    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
+    pub(crate) fn push(&mut self, message: &[u8], out: &mut Vec<u8>) {
+        if !self.is_under_way() {
+            return out.extend_from_slice(message);
+        }
+        self.pushes.extend_from_slice(message);
+        self.early += message.len();
+    }
+
+    /// Whether the output ends inside of a reply.
+    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self.line.front(), Some(Entry::UnderWay(_)))
+    }
+
+    #[cold]
+    fn release_pushes(&mut self, out: &mut Vec<u8>) {
+        self.early -= self.pushes.len();
+        out.append(&mut self.pushes);
+        self.pushes = Vec::new();
+    }
+
+    fn entry(&mut self, place: Place) -> Option<&mut Entry> {
+        let ahead = usize::try_from(place.checked_sub(self.first)?).ok()?;
+        self.line.get_mut(ahead)
     }
 
     /// Appends the early replies whose turn has come.
     #[inline]
     fn release(&mut self, out: &mut Vec<u8>, spare: &mut SpareBuffers) {
-        while let Some(Entry::Early(reply)) = self.line.front_mut() {
+        while let Some(Entry::Early(reply) | Entry::UnderWay(reply)) = self.line.front_mut() {
             out.extend_from_slice(reply);
             self.early -= reply.len();
             spare.put(std::mem::take(reply));
+            if let Some(Entry::UnderWay(_)) = self.line.front() {
+                break;
+            }
             self.line.pop_front();
             self.first += 1;
         }
@@ -87,13 +145,15 @@ impl Replies {
     }
 
     fn fill_early(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
-        let ahead = place.checked_sub(self.first).and_then(|ahead| usize::try_from(ahead).ok());
-        if let Some(entry @ Entry::Waiting) = ahead.and_then(|ahead| self.line.get_mut(ahead)) {
-            let mut early = spare.take();
-            early.extend_from_slice(reply);
-            self.early += reply.len();
-            *entry = Entry::Early(early);
-        }
+        let Some(entry) = self.entry(place) else { return };
+        let mut early = match entry {
+            Entry::Waiting => spare.take(),
+            Entry::UnderWay(begun) => std::mem::take(begun),
+            Entry::Early(_) => return,
+        };
+        early.extend_from_slice(reply);
+        *entry = Entry::Early(early);
+        self.early += reply.len();
     }
 }
 
@@ -143,6 +203,25 @@ mod tests {
         replies.fill(place, b"a", &mut out, &mut spare);
         replies.fill(place, b"again", &mut out, &mut spare);
         assert_eq!(out, b"a");
+    }
+
+    #[test]
+    fn a_push_waits_for_the_end_of_the_reply_under_way() {
+        let (mut replies, mut out, mut spare) = (Replies::default(), Vec::new(), SpareBuffers::default());
+        replies.push(b"(0)", &mut out);
+        let (a, b, c) = (replies.expect(), replies.expect(), replies.expect());
+        replies.push(b"(1)", &mut out);
+        replies.extend(a, b"a", &mut out);
+        replies.push(b"(2)", &mut out);
+        replies.extend(b, b"b", &mut out);
+        replies.fill(c, b"c", &mut out, &mut spare);
+        assert_eq!((out.as_slice(), replies.early_bytes()), (&b"(0)(1)a"[..], 5));
+        replies.fill(a, b"A", &mut out, &mut spare);
+        assert_eq!((out.as_slice(), replies.early_bytes()), (&b"(0)(1)aA(2)b"[..], 1));
+        replies.push(b"(3)", &mut out);
+        replies.fill(b, b"B", &mut out, &mut spare);
+        assert_eq!((out.as_slice(), replies.early_bytes()), (&b"(0)(1)aA(2)bB(3)c"[..], 0));
+        assert_eq!(replies.owed(), 0);
     }
 
     proptest! {

@@ -33,6 +33,8 @@ pub(crate) struct Client {
     pub(crate) lib_version: Vec<u8>,
     /// Whether it may send commands: it gave the password, or none is needed.
     pub(crate) authenticated: bool,
+    /// Whether its requests need a look before they go their ordinary way: see `standing`.
+    pub(crate) special: bool,
     /// It said MULTI, which was refused: what follows up to EXEC was meant to happen as one or not at all, so
     /// none of it is executed.
     pub(crate) in_refused_transaction: bool,
@@ -71,6 +73,7 @@ impl Client {
             lib_name: Vec::new(),
             lib_version: Vec::new(),
             authenticated,
+            special: !authenticated,
             in_refused_transaction: false,
             closing: false,
             killed: false,
@@ -85,6 +88,11 @@ impl Client {
             written: 0,
             largest: 0,
         }
+    }
+
+    /// Notes whether it is in a special state; to be called whenever that may have changed.
+    pub(crate) fn note_standing(&mut self) {
+        self.special = !self.authenticated || self.in_refused_transaction;
     }
 
     /// Takes the next place in line for a request.

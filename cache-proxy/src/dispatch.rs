@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster::{Address, NodeIndex, Routing};
-use commands::{Command, Flags, KeyPositions};
-use resp::{Encoder, Protocol, ProtocolError, Request};
+use commands::{Command, KeyPositions};
+use resp::{Protocol, Request};
 use slab::Slab;
 
 use crate::backlog::BacklogLimits;
@@ -28,7 +28,8 @@ use crate::link::{Link, LinkId};
 use crate::local;
 use crate::outbox::{Outbox, RareWork};
 use crate::pipeline::Waiter;
-use crate::plan::{self, Plan, Refusal};
+use crate::plan::{self, Plan};
+use crate::refuse::{NO_NODE, NO_VIEW, crossslot};
 use crate::replies::SpareBuffers;
 use crate::stats::Stats;
 use crate::target::{ClientId, Receiver, Target};
@@ -157,83 +158,14 @@ impl Dispatcher {
         self.stats.requests += 1;
         let Some(client) = self.client(id) else { return };
         let target = Target::client(id, client.expect());
-        let (protocol, authenticated) = (client.protocol, client.authenticated);
-        if client.in_refused_transaction {
-            return self.refuse_transaction(id, target, request);
+        let protocol = client.protocol;
+        if client.special && !self.admits(id, target, request) {
+            return;
         }
         let Some(command) = commands::lookup(request.arg(0)) else {
             return self.refuse_unknown(id, target, request);
         };
-        if !authenticated && !is_open_to_all(command) {
-            return self.fail(target, "NOAUTH Authentication required.");
-        }
         self.carry_out(command, &Job { request, target, protocol, since, tried: false });
-    }
-
-    /// Answers with the reason why a request is not served. After a refused MULTI nothing of its transaction is.
-    #[cold]
-    fn refuse(&mut self, command: &Command, target: Target, refusal: &Refusal) {
-        if let (Refusal::Transaction(_), "multi", Receiver::Client(id, _)) =
-            (refusal, command.name, target.receiver())
-            && let Some(client) = self.client(id)
-        {
-            client.in_refused_transaction = true;
-        }
-        self.fail(target, &refusal.to_string());
-    }
-
-    /// Answers what follows a refused MULTI. A client library that pipelines a whole transaction has sent all
-    /// of it before it sees the refusal.
-    #[cold]
-    fn refuse_transaction(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
-        let name = request.arg(0).to_ascii_lowercase();
-        let ends = matches!(name.as_slice(), b"exec" | b"discard" | b"reset" | b"quit");
-        if let Some(client) = self.client(id) {
-            client.in_refused_transaction = !ends;
-            client.closing |= name == b"quit";
-        }
-        match name.as_slice() {
-            b"exec" => {
-                self.fail(target, "EXECABORT Transaction discarded because MULTI was refused by the proxy");
-            }
-            b"discard" | b"quit" => self.deliver(target, b"+OK\r\n"),
-            b"reset" => {
-                self.reset(id);
-                self.deliver(target, b"+RESET\r\n");
-            }
-            _ => self.fail(target, "ERR not executed: it follows a MULTI that the proxy refused"),
-        }
-    }
-
-    /// Makes a client as new as when it connected.
-    pub(crate) fn reset(&mut self, id: ClientId) {
-        let authenticated = self.config.password.is_none();
-        if let Some(client) = self.client(id) {
-            client.switch_to(Protocol::Resp2);
-            client.name.clear();
-            client.authenticated = authenticated;
-        }
-    }
-
-    /// Answers a command that nobody knows. The first line or a header of an HTTP request is no command: a
-    /// web page tries to make a browser send commands in the body, so nothing more is read.
-    #[cold]
-    fn refuse_unknown(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
-        if [&b"POST"[..], b"Host:"].iter().any(|word| request.arg(0).eq_ignore_ascii_case(word))
-            && let Some(client) = self.client(id)
-        {
-            tracing::warn!(peer = %client.peer, "closing a client that speaks HTTP");
-            client.closing = true;
-        }
-        self.fail(target, &plan::unknown_command(request));
-    }
-
-    /// Ends a client that broke the protocol: it gets the replies it is owed, the error, and the end.
-    pub(crate) fn refuse_client(&mut self, id: ClientId, error: &ProtocolError) {
-        let Some(client) = self.client(id) else { return };
-        client.closing = true;
-        let target = Target::client(id, client.expect());
-        self.fail(target, &format!("ERR {error}"));
     }
 
     /// Plans a request and does what the plan says.
@@ -441,28 +373,6 @@ impl Dispatcher {
             self.outbox.clients.push(id);
         }
     }
-
-    /// Answers with an error.
-    #[cold]
-    pub(crate) fn fail(&mut self, target: Target, text: &str) {
-        self.stats.errors += 1;
-        let mut reply = self.spare.take();
-        Encoder::new(&mut reply, Protocol::Resp2).error(text);
-        self.deliver(target, &reply);
-        self.spare.put(reply);
-    }
-}
-
-/// Before the first view. `LOADING` is what clients already know to wait for.
-pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster yet";
-
-/// The view names no routable node.
-pub(crate) const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
-
-/// Whether a client that has not given its password may send it. `PING` is, other than in Redis: load
-/// balancers and the health service ask it, and its answer tells no secret.
-fn is_open_to_all(command: &Command) -> bool {
-    command.flags.contains(Flags::NO_AUTH) || command.name == "ping"
 }
 
 #[cold]
@@ -471,15 +381,4 @@ fn unasked(reply: &[u8]) -> Failure {
     const SHOWN: usize = 80;
     let shown = String::from_utf8_lossy(&reply[..reply.len().min(SHOWN)]);
     Failure::Protocol(format!("the node said what nobody asked for: {}", shown.trim()))
-}
-
-fn crossslot(a: &[u8], b: &[u8]) -> String {
-    /// Enough to recognise a key by.
-    const SHOWN: usize = 64;
-    let shown = |key: &[u8]| String::from_utf8_lossy(&key[..key.len().min(SHOWN)]).into_owned();
-    format!(
-        "CROSSSLOT Keys in request don't live on the same node: '{}' and '{}'; give them a common {{tag}}",
-        shown(a),
-        shown(b)
-    )
 }

@@ -5,11 +5,12 @@
 use cluster::NodeIndex;
 use resp::encode_request;
 
-use crate::dispatch::{Dispatcher, Job, NO_NODE, NO_VIEW};
+use crate::dispatch::{Dispatcher, Job};
 use crate::gather::Gather;
 use crate::grouping::Grouping;
 use crate::merge::{Cursor, Merge};
 use crate::plan::{FanOut, Split};
+use crate::refuse::{NO_NODE, NO_VIEW};
 use crate::target::Target;
 
 impl Dispatcher {

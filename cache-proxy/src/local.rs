@@ -7,8 +7,9 @@
 use commands::Command;
 use resp::{Encoder, Protocol, Request};
 
-use crate::dispatch::{Dispatcher, NO_VIEW};
+use crate::dispatch::Dispatcher;
 use crate::plan::{self, Refusal};
+use crate::refuse::NO_VIEW;
 use crate::target::ClientId;
 use crate::{info, local_client};
 
@@ -192,6 +193,7 @@ fn check_password(
     }
     if let Some(client) = worker.client(id) {
         client.authenticated = true;
+        client.note_standing();
     }
     Ok(())
 }

@@ -1,0 +1,96 @@
+//! Answers with an error: what a request cannot have, in Redis' words where Redis has any.
+
+use commands::Command;
+use resp::{Encoder, Protocol, ProtocolError, Request};
+
+use crate::dispatch::Dispatcher;
+use crate::plan::{self, Refusal};
+use crate::target::{ClientId, Receiver, Target};
+
+/// Before the first view. `LOADING` is what clients already know to wait for.
+pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster yet";
+
+/// The view names no routable node.
+pub(crate) const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
+
+impl Dispatcher {
+    /// Answers with an error.
+    #[cold]
+    pub(crate) fn fail(&mut self, target: Target, text: &str) {
+        self.stats.errors += 1;
+        let mut reply = self.spare.take();
+        Encoder::new(&mut reply, Protocol::Resp2).error(text);
+        self.deliver(target, &reply);
+        self.spare.put(reply);
+    }
+
+    /// Answers with the reason why a request is not served. After a refused MULTI nothing of its transaction is.
+    #[cold]
+    pub(crate) fn refuse(&mut self, command: &Command, target: Target, refusal: &Refusal) {
+        if let (Refusal::Transaction(_), "multi", Receiver::Client(id, _)) =
+            (refusal, command.name, target.receiver())
+            && let Some(client) = self.client(id)
+        {
+            client.in_refused_transaction = true;
+            client.note_standing();
+        }
+        self.fail(target, &refusal.to_string());
+    }
+
+    /// Answers what follows a refused MULTI. A client library that pipelines a whole transaction has sent all
+    /// of it before it sees the refusal.
+    #[cold]
+    pub(crate) fn refuse_transaction(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
+        let name = request.arg(0).to_ascii_lowercase();
+        let ends = matches!(name.as_slice(), b"exec" | b"discard" | b"reset" | b"quit");
+        if let Some(client) = self.client(id) {
+            client.in_refused_transaction = !ends;
+            client.closing |= name == b"quit";
+            client.note_standing();
+        }
+        match name.as_slice() {
+            b"exec" => {
+                self.fail(target, "EXECABORT Transaction discarded because MULTI was refused by the proxy");
+            }
+            b"discard" | b"quit" => self.deliver(target, b"+OK\r\n"),
+            b"reset" => {
+                self.reset(id);
+                self.deliver(target, b"+RESET\r\n");
+            }
+            _ => self.fail(target, "ERR not executed: it follows a MULTI that the proxy refused"),
+        }
+    }
+
+    /// Answers a command that nobody knows. The first line or a header of an HTTP request is no command: a
+    /// web page tries to make a browser send commands in the body, so nothing more is read.
+    #[cold]
+    pub(crate) fn refuse_unknown(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
+        if [&b"POST"[..], b"Host:"].iter().any(|word| request.arg(0).eq_ignore_ascii_case(word))
+            && let Some(client) = self.client(id)
+        {
+            tracing::warn!(peer = %client.peer, "closing a client that speaks HTTP");
+            client.closing = true;
+        }
+        self.fail(target, &plan::unknown_command(request));
+    }
+
+    /// Ends a client that broke the protocol: it gets the replies it is owed, the error, and the end.
+    pub(crate) fn refuse_client(&mut self, id: ClientId, error: &ProtocolError) {
+        let Some(client) = self.client(id) else { return };
+        client.closing = true;
+        let target = Target::client(id, client.expect());
+        self.fail(target, &format!("ERR {error}"));
+    }
+}
+
+/// Keys that should live together and do not.
+pub(crate) fn crossslot(a: &[u8], b: &[u8]) -> String {
+    /// Enough to recognise a key by.
+    const SHOWN: usize = 64;
+    let shown = |key: &[u8]| String::from_utf8_lossy(&key[..key.len().min(SHOWN)]).into_owned();
+    format!(
+        "CROSSSLOT Keys in request don't live on the same node: '{}' and '{}'; give them a common {{tag}}",
+        shown(a),
+        shown(b)
+    )
+}

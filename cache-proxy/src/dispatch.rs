@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster::{Address, NodeIndex, Routing};
-use commands::{Command, KeyPositions};
+use commands::{Class, Command, KeyPositions};
 use resp::{Protocol, Request};
 use slab::Slab;
 
@@ -31,7 +31,7 @@ use crate::pipeline::Waiter;
 use crate::plan::{self, Plan};
 use crate::refuse::{NO_NODE, NO_VIEW, crossslot};
 use crate::replies::SpareBuffers;
-use crate::stats::Stats;
+use crate::stats::{Published, Stats};
 use crate::target::{ClientId, Receiver, Target};
 
 /// A request whose node has been unreachable for longer than the hold still waits this long: one look at the
@@ -62,6 +62,8 @@ pub(crate) struct Dispatcher {
     pub(crate) hold: Hold,
     pub(crate) outbox: Outbox,
     pub(crate) stats: Stats,
+    /// What other threads may see of this worker.
+    pub(crate) published: Arc<Published>,
     pub(crate) spare: SpareBuffers,
     pub(crate) grouping: Grouping,
     pub(crate) limits: BacklogLimits,
@@ -80,6 +82,8 @@ pub(crate) struct Job<'a> {
     pub(crate) request: &'a Request<'a>,
     pub(crate) target: Target,
     pub(crate) protocol: Protocol,
+    /// What it is, to whoever counts.
+    pub(crate) class: Class,
     pub(crate) since: Instant,
     /// Whether another node may have executed it before.
     pub(crate) tried: bool,
@@ -103,6 +107,7 @@ impl Dispatcher {
             hold: Hold::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),
+            published: Arc::default(),
             spare: SpareBuffers::default(),
             grouping: Grouping::default(),
             serials: 0,
@@ -165,7 +170,9 @@ impl Dispatcher {
         let Some(command) = commands::lookup(request.arg(0)) else {
             return self.refuse_unknown(id, target, request);
         };
-        self.carry_out(command, &Job { request, target, protocol, since, tried: false });
+        let class = command.class;
+        self.published.traffic.class(class).requests.add(1);
+        self.carry_out(command, &Job { request, target, protocol, class, since, tried: false });
     }
 
     /// Plans a request and does what the plan says.
@@ -211,7 +218,8 @@ impl Dispatcher {
         if !link.up {
             return self.hold_for(id, wire, job, bound);
         }
-        link.pipeline.push(wire, Waiter { bound, tried: job.tried, ..Waiter::new(job.target, job.since) });
+        link.pipeline
+            .push(wire, Waiter { bound, tried: job.tried, ..Waiter::new(job.target, job.since, job.class) });
         if !link.listed {
             link.listed = true;
             self.outbox.links.push(id);
@@ -227,7 +235,9 @@ impl Dispatcher {
         let Some(id) = self.client_behind(target) else { return };
         if let Some(client) = self.client(id).filter(|client| !client.choked) {
             client.choked = true;
-            self.links[link].choked.push(id);
+            let link = &mut self.links[link];
+            link.choked.push(id);
+            link.traffic.choked.add(1);
         }
     }
 
@@ -259,6 +269,7 @@ impl Dispatcher {
             wire: wire.to_vec(),
             target: job.target,
             protocol: job.protocol,
+            class: job.class,
             since: job.since,
             deadline: self.deadline(job.since, link.down_since),
             bound,
@@ -278,6 +289,7 @@ impl Dispatcher {
     /// Keeps a request until its node is back or another one serves its keys.
     pub(crate) fn hold(&mut self, held: Held) {
         self.stats.held += 1;
+        self.published.traffic.node(&held.node).held.add(1);
         self.outbox.rare.push(RareWork::Watch);
         if let Err(held) = self.hold.push(held) {
             let text =
@@ -300,7 +312,8 @@ impl Dispatcher {
         let known = self.routing.as_ref().map(|routing| routing.node(node).clone());
         let Some(known) = known else { return LinkId::MAX };
         let address = Address { host: known.host, port: known.port };
-        let id = self.links.insert(Link::new(known.node_id, address, protocol, self.now));
+        let traffic = self.published.traffic.node(&known.node_id);
+        let id = self.links.insert(Link::new(known.node_id, address, protocol, self.now, traffic));
         self.link_of[node.get()][protocol as usize] = Some(id);
         self.outbox.rare.push(RareWork::Open(id));
         id
@@ -324,6 +337,15 @@ impl Dispatcher {
         }
         if waiter.target == Target::HANDSHAKE {
             return self.handshake_reply(link, reply);
+        }
+        let entry = &self.links[link];
+        let took = self.now.saturating_duration_since(waiter.since);
+        let class = self.published.traffic.class(waiter.class);
+        entry.traffic.answered(waiter.class, took);
+        class.durations.observe(took);
+        if reply.first() == Some(&b'-') {
+            entry.traffic.errors.add(reply);
+            class.errors.add(reply);
         }
         self.deliver(waiter.target, reply);
         Ok(())

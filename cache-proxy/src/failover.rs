@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::{NodeIndex, ReportKind, Routing};
+use commands::Class;
 use resp::{Limits, Protocol, RequestScanner, encode_request};
 
 use crate::dispatch::{Dispatcher, Job};
@@ -31,7 +32,10 @@ impl Dispatcher {
         link.heard = now;
         link.suspected = None;
         for request in handshake {
-            link.pipeline.push(&request, Waiter { bound: true, ..Waiter::new(Target::HANDSHAKE, now) });
+            link.pipeline.push(
+                &request,
+                Waiter { bound: true, ..Waiter::new(Target::HANDSHAKE, now, Class::Connection) },
+            );
         }
         self.list_link(id);
     }
@@ -57,6 +61,7 @@ impl Dispatcher {
     fn link_up(&mut self, id: LinkId) {
         let link = &mut self.links[id];
         link.up = true;
+        link.traffic.links_up.add(1);
         self.stats.connected_links += 1;
         if std::mem::take(&mut link.failing) {
             tracing::info!(node = %link.node, "node connection is back");
@@ -69,7 +74,7 @@ impl Dispatcher {
             }
             self.stats.resent += u64::from(held.sent != Sent::Nowhere);
             let (bound, tried) = (held.bound, held.sent != Sent::Nowhere);
-            let waiter = Waiter { bound, tried, ..Waiter::new(held.target, held.since) };
+            let waiter = Waiter { bound, tried, ..Waiter::new(held.target, held.since, held.class) };
             self.links[id].pipeline.push(&held.wire, waiter);
         }
         self.list_link(id);
@@ -106,6 +111,7 @@ impl Dispatcher {
     pub(crate) fn link_failed(&mut self, id: LinkId, failure: &Failure) {
         let Some(link) = self.links.get(id) else { return };
         self.stats.link_failures += 1;
+        link.traffic.link_failures.add(1);
         if let Some(kind) = failure.kind() {
             let (node, detail) = (link.node.clone(), failure.to_string());
             self.outbox.rare.push(RareWork::Report(Suspicion { node, kind, detail }));
@@ -132,6 +138,7 @@ impl Dispatcher {
         let link = &mut self.links[id];
         if std::mem::take(&mut link.up) {
             self.stats.connected_links -= 1;
+            link.traffic.links_up.subtract(1);
             link.down_since = now;
         }
         let down_since = link.down_since;
@@ -151,6 +158,7 @@ impl Dispatcher {
                 wire: request.wire.to_vec(),
                 target: waiter.target,
                 protocol,
+                class: waiter.class,
                 since: waiter.since,
                 deadline: self.deadline(waiter.since, down_since),
                 bound: waiter.bound,
@@ -164,7 +172,9 @@ impl Dispatcher {
     /// on its way to them goes to their stand-ins.
     pub(crate) fn apply(&mut self, routing: &Arc<Routing>) {
         self.stats.epoch = routing.epoch();
+        self.published.set_view(self.now);
         self.link_of = vec![[None; 2]; routing.nodes().len()];
+        self.published.traffic.keep(|id| routing.index_of(id.as_str()).is_some());
         let ids: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
         for id in ids {
             match self.kept_for(id, routing) {
@@ -214,9 +224,9 @@ impl Dispatcher {
         };
         let request = scanner.request(&held.wire);
         if let Some(command) = request.get(0).and_then(commands::lookup) {
-            let (target, protocol, since) = (held.target, held.protocol, held.since);
+            let (target, protocol, class, since) = (held.target, held.protocol, held.class, held.since);
             let tried = held.sent != Sent::Nowhere;
-            self.carry_out(command, &Job { request: &request, target, protocol, since, tried });
+            self.carry_out(command, &Job { request: &request, target, protocol, class, since, tried });
         }
     }
 
@@ -267,6 +277,7 @@ impl Dispatcher {
     /// Gives up a request: says what is known of it.
     fn expire(&mut self, held: &Held) {
         self.stats.expired += 1;
+        self.published.traffic.node(&held.node).expired.add(1);
         let waited = self.now.saturating_duration_since(held.since).as_millis();
         let executed = match held.sent {
             Sent::Nowhere => "was not executed",

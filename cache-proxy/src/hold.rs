@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use cluster::NodeId;
+use commands::Class;
 use resp::{Limits, Protocol, RequestScanner};
 
 use crate::target::Target;
@@ -24,6 +25,8 @@ pub(crate) struct Held {
     pub(crate) wire: Vec<u8>,
     pub(crate) target: Target,
     pub(crate) protocol: Protocol,
+    /// What it is, to whoever counts.
+    pub(crate) class: Class,
     /// Since when the client has been waiting.
     pub(crate) since: Instant,
     /// When it is given up.
@@ -147,6 +150,7 @@ mod tests {
             wire: vec![b'x'; bytes],
             target: Target::HANDSHAKE,
             protocol: Protocol::Resp2,
+            class: Class::Read,
             since: Instant::now(),
             deadline: Instant::now(),
             bound: false,

@@ -19,17 +19,20 @@
 mod backlog;
 mod client;
 mod config;
+mod count;
 mod dispatch;
 #[cfg(test)]
 mod dispatch_simulation;
 #[cfg(test)]
 mod dispatch_tests;
 mod drain;
+mod error_kind;
 mod failover;
 mod failure;
 mod fan_out;
 mod gather;
 mod grouping;
+mod histogram;
 mod hold;
 mod info;
 mod keepalive;
@@ -54,7 +57,10 @@ mod signal;
 mod standing;
 mod stats;
 mod stream;
+mod tally;
 mod target;
+mod traffic;
+mod traffic_metrics;
 mod turn;
 mod view_follower;
 mod worker;

@@ -2,6 +2,7 @@
 //!
 //! Pure; the socket belongs to the connection's task in `node_link`.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use cluster::{Address, NodeId};
@@ -9,6 +10,7 @@ use resp::Protocol;
 
 use crate::pipeline::Pipeline;
 use crate::target::ClientId;
+use crate::traffic::NodeTraffic;
 
 /// Index of a link in the worker's slab.
 pub(crate) type LinkId = usize;
@@ -36,10 +38,18 @@ pub(crate) struct Link {
     pub(crate) suspected: Option<Instant>,
     /// The last attempt to connect failed; said once, not at each attempt.
     pub(crate) failing: bool,
+    /// What is counted of its node.
+    pub(crate) traffic: Arc<NodeTraffic>,
 }
 
 impl Link {
-    pub(crate) fn new(node: NodeId, address: Address, protocol: Protocol, now: Instant) -> Self {
+    pub(crate) fn new(
+        node: NodeId,
+        address: Address,
+        protocol: Protocol,
+        now: Instant,
+        traffic: Arc<NodeTraffic>,
+    ) -> Self {
         Self {
             node,
             address,
@@ -52,6 +62,7 @@ impl Link {
             choked: Vec::new(),
             suspected: None,
             failing: false,
+            traffic,
         }
     }
 }

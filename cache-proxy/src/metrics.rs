@@ -1,7 +1,10 @@
 //! The proxy's metrics: the workers' published counts, added up when somebody asks.
+//!
+//! Here is what concerns the proxy as a whole; `traffic_metrics` has what is told by node and by class.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use daemon::admin::Readiness;
 use prometheus_client::collector::Collector;
@@ -11,10 +14,11 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::stats::{Published, Stats};
+use crate::traffic_metrics;
 
 /// The registry of `/metrics`. What every process has (`process_…`, `build_info`) bears no prefix, as
 /// dashboards expect it.
-pub(crate) fn registry(workers: Vec<Arc<Published>>, readiness: Readiness, refused: Counter) -> Registry {
+pub(crate) fn registry(workers: Arc<[Arc<Published>]>, readiness: Readiness, refused: Counter) -> Registry {
     let mut registry = Registry::default();
     daemon::process_metrics::register(&mut registry);
     let own = registry.sub_registry_with_prefix("cache_proxy");
@@ -29,7 +33,7 @@ pub(crate) fn registry(workers: Vec<Arc<Published>>, readiness: Readiness, refus
 
 #[derive(Debug)]
 struct Counts {
-    workers: Vec<Arc<Published>>,
+    workers: Arc<[Arc<Published>]>,
     readiness: Readiness,
 }
 
@@ -47,12 +51,17 @@ impl Collector for Counts {
             "Epoch of the view routed by, the lowest of all workers",
             &gauge(epoch),
         )?;
+        let now = Instant::now();
+        if let Some(age) = self.workers.iter().filter_map(|worker| worker.view_age(now)).max() {
+            let help = "Since when that view has been routed by, the longest of all workers";
+            write(&mut to, "view_age_seconds", help, &ConstGauge::new(age.as_secs_f64()))?;
+        }
         let draining = u64::from(self.readiness.is_draining());
         write(&mut to, "draining", "1 from the signal to end until the end", &gauge(draining))?;
         for (name, help, value) in gauges(&sum) {
             write(&mut to, name, help, &gauge(value))?;
         }
-        Ok(())
+        traffic_metrics::encode(&self.workers, &mut to)
     }
 }
 
@@ -68,17 +77,17 @@ fn gauge(value: u64) -> ConstGauge<i64> {
 fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 8] {
     [
         ("requests", "Requests of clients", sum.requests),
-        ("errors", "Error replies made by the proxy itself", sum.errors),
         ("requests_held", "Requests that waited because their node was not connected", sum.held),
         ("requests_resent", "Requests sent again, to the same node or to a stand-in", sum.resent),
         ("requests_expired", "Requests given up after their time", sum.expired),
-        ("node_connection_failures", "Connections to nodes that were refused or lost", sum.link_failures),
         ("client_connections", "Clients taken in", sum.accepted_clients),
         (
             "client_connections_rejected",
             "Clients turned away because there were too many",
             sum.rejected_clients,
         ),
+        ("client_received_bytes", "Bytes of requests that clients have sent", sum.client_bytes_in),
+        ("client_sent_bytes", "Bytes that clients have been sent", sum.client_bytes_out),
     ]
 }
 

@@ -20,8 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
 use crate::keepalive;
-use crate::link::LinkId;
-use crate::pipeline::Pipeline;
+use crate::link::{Link, LinkId};
 use crate::read::poll_read;
 use crate::signal::Signal;
 use crate::worker::Worker;
@@ -52,12 +51,16 @@ pub(crate) struct LinkSocket {
 impl LinkSocket {
     /// Writes what the socket takes now; the rest is written when it has room. A failed write is left to the
     /// reading side, which sees why.
-    pub(crate) fn write(&self, pipeline: &mut Pipeline) {
+    pub(crate) fn write(&self, link: &mut Link) {
+        let pipeline = &mut link.pipeline;
         let writer = self.writer.borrow();
         let Some(writer) = &*writer else { return };
         while !pipeline.unsent().is_empty() {
             match writer.try_write(pipeline.unsent()) {
-                Ok(written) => pipeline.mark_sent(written),
+                Ok(written) => {
+                    pipeline.mark_sent(written);
+                    link.traffic.bytes_out.add(written as u64);
+                }
                 Err(error) => {
                     self.blocked.set(error.kind() == io::ErrorKind::WouldBlock);
                     return self.attention.raise();
@@ -162,7 +165,7 @@ impl Reading {
         match poll_fn(|context| self.poll(context)).await {
             Event::Read(Ok(0)) => Err(Failure::Lost("closed by the node".to_owned())),
             Event::Read(Ok(len)) => {
-                self.heard();
+                self.heard(len);
                 self.take(len)
             }
             Event::Read(Err(error)) => Err(Failure::of(&error)),
@@ -172,7 +175,7 @@ impl Reading {
                 self.socket.blocked.set(false);
                 let mut dispatcher = self.worker.dispatcher.borrow_mut();
                 if let Some(link) = dispatcher.links.get_mut(self.id) {
-                    self.socket.write(&mut link.pipeline);
+                    self.socket.write(link);
                 }
                 Ok(())
             }
@@ -194,9 +197,10 @@ impl Reading {
     }
 
     /// A node in the middle of a large reply is not silent.
-    fn heard(&self) {
+    fn heard(&self, len: usize) {
         if let Some(link) = self.worker.dispatcher.borrow_mut().links.get_mut(self.id) {
             link.heard = Instant::now();
+            link.traffic.bytes_in.add(len as u64);
         }
     }
 

@@ -9,6 +9,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use commands::Class;
+
 use crate::target::Target;
 
 /// Answered bytes are dropped from the front once there are this many of them and they are the larger
@@ -25,6 +27,8 @@ pub(crate) struct Waiter {
     pub(crate) target: Target,
     /// Since when the client has been waiting for it.
     pub(crate) since: Instant,
+    /// What the request is, to whoever counts.
+    pub(crate) class: Class,
     /// Whether it was meant for this node and no other: a part of a `DBSIZE`, not a `GET`.
     pub(crate) bound: bool,
     /// Whether another node may have executed it before.
@@ -40,8 +44,8 @@ struct Awaited {
 
 impl Waiter {
     /// A waiter for the reply to a request that may go anywhere and has been nowhere.
-    pub(crate) fn new(target: Target, since: Instant) -> Self {
-        Self { target, since, bound: false, tried: false }
+    pub(crate) fn new(target: Target, since: Instant, class: Class) -> Self {
+        Self { target, since, class, bound: false, tried: false }
     }
 }
 
@@ -157,7 +161,7 @@ mod tests {
 
     fn pushed(pipeline: &mut Pipeline, wires: &[&str]) {
         for (index, wire) in (0..).zip(wires) {
-            pipeline.push(wire.as_bytes(), Waiter::new(target(index), Instant::now()));
+            pipeline.push(wire.as_bytes(), Waiter::new(target(index), Instant::now(), Class::Read));
         }
     }
 

@@ -18,6 +18,7 @@ impl Dispatcher {
     #[cold]
     pub(crate) fn fail(&mut self, target: Target, text: &str) {
         self.stats.errors += 1;
+        self.published.traffic.own_errors.add(text.as_bytes());
         let mut reply = self.spare.take();
         Encoder::new(&mut reply, Protocol::Resp2).error(text);
         self.deliver(target, &reply);

@@ -83,7 +83,7 @@ pub async fn run(
     tokio::spawn(become_ready(readiness.clone(), routing_changes));
     if let Some(listener) = admin {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let registry = metrics::registry(workers.published, readiness.clone(), refused);
+        let registry = metrics::registry(workers.published.into(), readiness.clone(), refused);
         tokio::spawn(serve_admin(listener, registry, readiness.clone(), workers.pulses));
     }
     // Whoever started this may have gone away; the proxy serves all the same.

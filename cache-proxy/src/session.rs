@@ -270,6 +270,7 @@ impl Session {
                 }
             }
         }
+        dispatcher.stats.client_bytes_in += taken as u64;
         self.worker.settle(&mut dispatcher);
         taken
     }

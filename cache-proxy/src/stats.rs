@@ -1,6 +1,10 @@
 //! Counts of one worker: plain numbers while it works, published now and then for other threads to read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::traffic::Traffic;
 
 macro_rules! counts {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
@@ -13,6 +17,10 @@ macro_rules! counts {
         /// The last published counts of a worker. One thread writes, any may read.
         #[derive(Debug, Default)]
         pub(crate) struct Published {
+            /// By node and by class of commands: counted there as it happens.
+            pub(crate) traffic: Traffic,
+            /// Since when the worker has routed by its view.
+            view_since: Mutex<Option<Instant>>,
             $($name: AtomicU64,)*
         }
 
@@ -51,6 +59,10 @@ counts! {
     resent,
     /// Connections to nodes that were lost or refused.
     link_failures,
+    /// Bytes of requests that clients have sent.
+    client_bytes_in,
+    /// Bytes that clients have been sent.
+    client_bytes_out,
     /// Clients taken in since the start.
     accepted_clients,
     /// Clients turned away because there were too many.
@@ -63,4 +75,17 @@ counts! {
     waiting,
     /// Epoch of the view routed by; 0 before the first.
     epoch,
+}
+
+impl Published {
+    /// The worker routes by another view from now on.
+    pub(crate) fn set_view(&self, now: Instant) {
+        *self.view_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    /// How long it has routed by its view, if it has one.
+    pub(crate) fn view_age(&self, now: Instant) -> Option<Duration> {
+        let since = *self.view_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.map(|since| now.saturating_duration_since(since))
+    }
 }

@@ -54,7 +54,7 @@ impl Worker {
         let Some(link) = dispatcher.links.get_mut(id) else { return };
         link.listed = false;
         if let Some(Some(task)) = self.links.borrow().get(id) {
-            task.socket.write(&mut link.pipeline);
+            task.socket.write(link);
         }
     }
 }

@@ -91,7 +91,6 @@ pub(crate) struct Worker {
     /// Clients are closed as soon as nothing of them is open.
     pub(crate) leaving: Cell<bool>,
     suspicions: mpsc::Sender<Suspicion>,
-    published: Arc<Published>,
 }
 
 #[derive(Debug)]
@@ -108,8 +107,10 @@ pub(crate) fn run(wiring: Wiring) -> std::io::Result<()> {
 
 async fn serve(wiring: Wiring) -> std::io::Result<()> {
     let Wiring { config, listeners, routing, phases, heart, suspicions, published, clients } = wiring;
+    let mut dispatcher = Dispatcher::new(Arc::clone(&config), Instant::now(), clients);
+    dispatcher.published = published;
     let worker = Rc::new(Worker {
-        dispatcher: RefCell::new(Dispatcher::new(Arc::clone(&config), Instant::now(), clients)),
+        dispatcher: RefCell::new(dispatcher),
         config,
         scratch: RefCell::new(vec![0; READ_LEN].into_boxed_slice()),
         sockets: RefCell::default(),
@@ -123,7 +124,6 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         clock_runs: Cell::new(false),
         leaving: Cell::new(false),
         suspicions,
-        published,
     });
     let mut accepting = Vec::new();
     for listener in listeners {
@@ -227,7 +227,7 @@ impl Worker {
         }
         dispatcher.outbox.clients = clients;
         dispatcher.stats.waiting = dispatcher.hold.len() as u64;
-        self.published.set(&dispatcher.stats);
+        dispatcher.published.set(&dispatcher.stats);
     }
 
     #[cold]
@@ -288,9 +288,13 @@ impl Worker {
         let Some(client) = dispatcher.client(id) else { return };
         client.lingers_since = None;
         let had_some = !client.unwritten().is_empty();
+        let mut total = 0;
         while !client.unwritten().is_empty() {
             match socket.writer.try_write(client.unwritten()) {
-                Ok(written) => client.mark_written(written),
+                Ok(written) => {
+                    client.mark_written(written);
+                    total += written as u64;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     socket.blocked.set(true);
                     break;
@@ -308,6 +312,7 @@ impl Worker {
         if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing || leaving {
             socket.attention.raise();
         }
+        dispatcher.stats.client_bytes_out += total;
     }
 
     fn give_up(&self, id: LinkId) {
@@ -362,7 +367,7 @@ impl Worker {
         dispatcher.disconnect(id);
         dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
         self.sockets.borrow_mut()[id.index as usize] = None;
-        self.published.set(&dispatcher.stats);
+        dispatcher.published.set(&dispatcher.stats);
     }
 
     /// Has every session look at its client.

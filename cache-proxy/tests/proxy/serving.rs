@@ -273,9 +273,11 @@ async fn the_admin_port_tells_what_happened() {
     client.expect(&(echoed("GET k") + "-ERR unknown command 'NOPE', with args beginning with: \r\n")).await;
     assert!(proxy.get("/livez").await.contains("200 OK"));
     let metrics = proxy.get("/metrics").await;
-    for line in
-        ["cache_proxy_requests_total 2", "cache_proxy_errors_total 1", "cache_proxy_connected_nodes 2"]
-    {
+    for line in [
+        "cache_proxy_requests_total 2",
+        "cache_proxy_errors_total{kind=\"ERR\"} 1",
+        "cache_proxy_connected_nodes 2",
+    ] {
         assert!(metrics.contains(line), "{line} is missing in {metrics}");
     }
     proxy.stop().await;

@@ -68,6 +68,34 @@ pub enum Class {
     Scripting,
 }
 
+impl Class {
+    /// All of them; a class is at the position `class as usize`.
+    pub const ALL: [Self; 8] = [
+        Self::Read,
+        Self::Write,
+        Self::Blocking,
+        Self::Connection,
+        Self::Admin,
+        Self::Transaction,
+        Self::PubSub,
+        Self::Scripting,
+    ];
+
+    /// The name, as labels of metrics use it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Blocking => "blocking",
+            Self::Connection => "connection",
+            Self::Admin => "admin",
+            Self::Transaction => "transaction",
+            Self::PubSub => "pubsub",
+            Self::Scripting => "scripting",
+        }
+    }
+}
+
 /// The families of the command documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names say it all")]
@@ -155,7 +183,14 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Flags, ID_COUNT, all, lookup};
+    use crate::{Class, Flags, ID_COUNT, all, lookup};
+
+    #[test]
+    fn a_class_is_where_its_number_says_and_has_a_name_of_its_own() {
+        assert!((0..).zip(Class::ALL).all(|(place, class)| class as usize == place));
+        let names: std::collections::HashSet<_> = Class::ALL.iter().map(|class| class.name()).collect();
+        assert_eq!(names.len(), Class::ALL.len());
+    }
 
     #[test]
     fn ids_are_dense_and_commands_come_first() {

@@ -87,7 +87,7 @@ fn requests() -> Vec<Panel> {
              clients send, or nodes that are down.",
         )
         .query(
-            "rate(cache_proxy_errors_total{instance=~\"$proxy\"}[$__rate_interval]) \
+            "sum without (kind) (rate(cache_proxy_errors_total{instance=~\"$proxy\"}[$__rate_interval])) \
              / rate(cache_proxy_requests_total{instance=~\"$proxy\"}[$__rate_interval])",
             "{{instance}}",
         ),
@@ -159,8 +159,8 @@ fn connections() -> Vec<Panel> {
              the health service cannot see.",
         )
         .query(
-            "rate(cache_proxy_node_connection_failures_total{instance=~\"$proxy\"}[$__rate_interval])",
-            "{{instance}}",
+            "sum by (node) (rate(cache_proxy_node_connection_failures_total{instance=~\"$proxy\"}[$__rate_interval])) > 0",
+            "{{node}}",
         )
         .wide(12),
         Panel::graph(

@@ -156,8 +156,8 @@ fn requests_wait() -> Rule {
 fn errors() -> Rule {
     Rule {
         name: "FastCacheProxyErrors",
-        expression: "rate(cache_proxy_errors_total[5m]) / rate(cache_proxy_requests_total[5m]) > 0.01 \
-                     and rate(cache_proxy_errors_total[5m]) > 0.1",
+        expression: "sum without (kind) (rate(cache_proxy_errors_total[5m])) / rate(cache_proxy_requests_total[5m]) > 0.01 \
+                     and sum without (kind) (rate(cache_proxy_errors_total[5m])) > 0.1",
         lasting_seconds: 300,
         severity: Severity::Warning,
         summary: "Proxy {{ $labels.instance }} answers more than 1 % of the requests with errors of its own",
@@ -167,18 +167,19 @@ fn errors() -> Rule {
         anchor: "proxy-errors",
         fires: Fires {
             series: &[
-                ("cache_proxy_errors_total{instance=\"proxy1\"}", "0+20x90"),
+                ("cache_proxy_errors_total{instance=\"proxy1\",kind=\"ERR\"}", "0+10x90"),
+                ("cache_proxy_errors_total{instance=\"proxy1\",kind=\"UNAVAILABLE\"}", "0+10x90"),
                 ("cache_proxy_requests_total{instance=\"proxy1\"}", "0+1000x90"),
             ],
             alerts: &[&[("instance", "proxy1")]],
         },
         silent: &[
             // A tenth of the requests of somebody who tries commands by hand.
-            ("cache_proxy_errors_total{instance=\"proxy3\"}", "0+0.5x90"),
+            ("cache_proxy_errors_total{instance=\"proxy3\",kind=\"ERR\"}", "0+0.5x90"),
             ("cache_proxy_requests_total{instance=\"proxy3\"}", "0+5x90"),
-            ("cache_proxy_errors_total{instance=\"proxy1\"}", "0+5x90"),
+            ("cache_proxy_errors_total{instance=\"proxy1\",kind=\"ERR\"}", "0+5x90"),
             ("cache_proxy_requests_total{instance=\"proxy1\"}", "0+1000x90"),
-            ("cache_proxy_errors_total{instance=\"proxy2\"}", "0x60 1x30"),
+            ("cache_proxy_errors_total{instance=\"proxy2\",kind=\"ERR\"}", "0x60 1x30"),
             ("cache_proxy_requests_total{instance=\"proxy2\"}", "0x60 1x30"),
         ],
     }
@@ -191,16 +192,22 @@ fn node_connections_fail() -> Rule {
         expression: "rate(cache_proxy_node_connection_failures_total[5m]) > 0.1",
         lasting_seconds: 300,
         severity: Severity::Warning,
-        summary: "Proxy {{ $labels.instance }} keeps losing connections to nodes",
-        description: "If all proxies tell this, a node is down or refuses connections. If one does, its path to that \
+        summary: "Proxy {{ $labels.instance }} keeps losing its connections to {{ $labels.node }}",
+        description: "If all proxies tell this, the node is down or refuses connections. If one does, its path to that \
                       node is broken: the health service, which reaches the node, does not take it out of service. \
-                      The proxy's log names the node.",
+                      The proxy's log says why.",
         anchor: "node-connections-fail",
         fires: Fires {
-            series: &[("cache_proxy_node_connection_failures_total{instance=\"proxy1\"}", "0+5x90")],
-            alerts: &[&[("instance", "proxy1")]],
+            series: &[(
+                "cache_proxy_node_connection_failures_total{instance=\"proxy1\",node=\"node1\"}",
+                "0+5x90",
+            )],
+            alerts: &[&[("instance", "proxy1"), ("node", "node1")]],
         },
-        silent: &[("cache_proxy_node_connection_failures_total{instance=\"proxy1\"}", "0x20 4x70")],
+        silent: &[(
+            "cache_proxy_node_connection_failures_total{instance=\"proxy1\",node=\"node1\"}",
+            "0x20 4x70",
+        )],
     }
 }
 

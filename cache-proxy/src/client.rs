@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use resp::Protocol;
 
+use crate::link::LinkId;
 use crate::replies::{Place, Replies, SpareBuffers};
 
 /// Output capacity an idle client keeps. 4 KiB hold 32 replies of 100 bytes, so a busy client does not
@@ -42,9 +43,14 @@ pub(crate) struct Client {
     pub(crate) closing: bool,
     /// Somebody killed it, or it takes no replies: it is closed at once.
     pub(crate) killed: bool,
-    /// It changed its protocol version while replies of the old one are on their way: it is not read until
-    /// they are here, because requests of the two versions travel over different connections.
-    pub(crate) switching: bool,
+    /// It is not read until it is owed nothing: its next request must not overtake those on their way, nor be
+    /// overtaken. So it is when it changes its protocol version, whose requests travel over different connections,
+    /// and around a request that occupies a connection.
+    pub(crate) barrier: bool,
+    /// Its last request was given back to the session: it must wait.
+    pub(crate) given_back: bool,
+    /// The pinned link on which it is blocked.
+    pub(crate) blocked_on: Option<LinkId>,
     /// Whether it is in the list of clients with output.
     pub(crate) listed: bool,
     /// Since which look at the lingering clients its complete replies have waited for those still owed.
@@ -77,7 +83,9 @@ impl Client {
             in_refused_transaction: false,
             closing: false,
             killed: false,
-            switching: false,
+            barrier: false,
+            given_back: false,
+            blocked_on: None,
             listed: false,
             lingers_since: None,
             in_lingering: false,
@@ -101,6 +109,12 @@ impl Client {
         self.replies.expect()
     }
 
+    /// Takes back its last place in line: the request comes again when the client is owed nothing.
+    pub(crate) fn give_back(&mut self) {
+        self.replies.retract();
+        self.given_back = true;
+    }
+
     /// Takes the reply for `place`.
     #[inline]
     pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
@@ -117,7 +131,7 @@ impl Client {
 
     /// Speaks another protocol version from the next request on.
     pub(crate) fn switch_to(&mut self, protocol: Protocol) {
-        self.switching = self.protocol != protocol;
+        self.barrier |= self.protocol != protocol;
         self.protocol = protocol;
     }
 

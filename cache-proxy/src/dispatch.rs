@@ -23,14 +23,16 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::gather::Gather;
 use crate::grouping::Grouping;
-use crate::hold::{Held, Hold, Sent};
+use crate::hold::{Held, Hold, Sent, Via};
 use crate::link::{Link, LinkId};
 use crate::local;
 use crate::outbox::{Outbox, RareWork};
+use crate::pin::IdlePins;
 use crate::pipeline::Waiter;
 use crate::plan::{self, Plan};
-use crate::refuse::{NO_NODE, NO_VIEW, crossslot};
+use crate::refuse::NO_NODE;
 use crate::replies::SpareBuffers;
+use crate::serving::node_of_all;
 use crate::stats::{Published, Stats};
 use crate::target::{ClientId, Receiver, Target};
 
@@ -53,10 +55,13 @@ pub(crate) struct Dispatcher {
     pub(crate) started: Instant,
     /// Since when the proxy says that it will end.
     pub(crate) draining_since: Option<Instant>,
+    /// Clients are being closed: nobody may block any more.
+    pub(crate) leaving: bool,
     pub(crate) routing: Option<Arc<Routing>>,
     pub(crate) links: Slab<Link>,
     /// The link to each node of `routing`, by protocol version.
     pub(crate) link_of: Vec<[Option<LinkId>; 2]>,
+    pub(crate) idle_pins: IdlePins,
     pub(crate) clients: Slab<Client>,
     pub(crate) gathers: Slab<Gather>,
     pub(crate) hold: Hold,
@@ -99,9 +104,11 @@ impl Dispatcher {
             now,
             started: now,
             draining_since: None,
+            leaving: false,
             routing: None,
             links: Slab::new(),
             link_of: Vec::new(),
+            idle_pins: IdlePins::default(),
             clients: Slab::new(),
             gathers: Slab::new(),
             hold: Hold::default(),
@@ -133,10 +140,12 @@ impl Dispatcher {
 
     /// Forgets a client; replies still on their way to it will reach nobody.
     pub(crate) fn disconnect(&mut self, id: ClientId) {
-        if self.client(id).is_some() {
-            self.clients.remove(id.index as usize);
-            self.clients_everywhere.fetch_sub(1, Ordering::Relaxed);
-        }
+        let Some(client) = self.client(id) else { return };
+        let pinned = client.blocked_on;
+        self.clients.remove(id.index as usize);
+        self.clients_everywhere.fetch_sub(1, Ordering::Relaxed);
+        // At once: a node that still sees it blocked would give it an element that nobody gets.
+        pinned.into_iter().for_each(|link| self.drop_pinned(link));
     }
 
     /// The client, if it is still there.
@@ -150,8 +159,8 @@ impl Dispatcher {
     pub(crate) fn may_read(&mut self, id: ClientId) -> bool {
         let limits = self.limits;
         self.client(id).is_some_and(|client| {
-            client.switching &= client.owed() > 0;
-            let waits = client.closing || client.choked || client.switching;
+            client.barrier &= client.owed() > 0;
+            let waits = client.closing || client.choked || client.barrier;
             !waits && client.owed() < client.window(limits.window) && client.backlog() < limits.pause_at
         })
     }
@@ -180,6 +189,7 @@ impl Dispatcher {
     pub(crate) fn carry_out(&mut self, command: &'static Command, job: &Job<'_>) {
         match &mut plan::plan(command, job.request) {
             Plan::One(keys) => self.send_to_one(keys, job),
+            Plan::Block(keys) => self.block(keys, job),
             Plan::Local => self.answer_locally(command, job),
             Plan::Split(split) => self.split(*split, job),
             Plan::Every(fan_out) => self.send_to_every(*fan_out, job),
@@ -190,15 +200,10 @@ impl Dispatcher {
 
     #[inline]
     fn send_to_one(&mut self, keys: &mut KeyPositions, job: &Job<'_>) {
-        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
-        let serving = |position| routing.serving(routing.slot(job.request.arg(position)));
-        let Some(first) = keys.next() else { return self.fail(job.target, "ERR syntax error") };
-        let Some(node) = serving(first) else { return self.fail(job.target, NO_NODE) };
-        if let Some(other) = keys.find(|position| serving(*position) != Some(node)) {
-            let (a, b) = (job.request.arg(first), job.request.arg(other));
-            return self.fail(job.target, &crossslot(a, b));
+        match node_of_all(self.routing.as_deref(), keys, job.request) {
+            Ok(node) => self.send(node, job.request.wire(), job, false),
+            Err(unserved) => self.fail(job.target, &unserved.text(job.request)),
         }
-        self.send(node, job.request.wire(), job, false);
     }
 
     fn answer_locally(&mut self, command: &'static Command, job: &Job<'_>) {
@@ -214,6 +219,12 @@ impl Dispatcher {
     #[inline]
     pub(crate) fn send(&mut self, node: NodeIndex, wire: &[u8], job: &Job<'_>, bound: bool) {
         let id = self.link_to(node, job.protocol);
+        self.send_over(id, wire, job, bound);
+    }
+
+    /// Puts a request into this link's pipeline or, while it is not up, into the hold.
+    #[inline]
+    pub(crate) fn send_over(&mut self, id: LinkId, wire: &[u8], job: &Job<'_>, bound: bool) {
         let Some(link) = self.links.get_mut(id) else { return self.fail(job.target, NO_NODE) };
         if !link.up {
             return self.hold_for(id, wire, job, bound);
@@ -275,6 +286,7 @@ impl Dispatcher {
             bound,
             node: link.node.clone(),
             sent: if job.tried { Sent::Elsewhere } else { Sent::Nowhere },
+            via: Via::of(id, link),
         });
     }
 
@@ -303,20 +315,25 @@ impl Dispatcher {
     pub(crate) fn link_to(&mut self, node: NodeIndex, protocol: Protocol) -> LinkId {
         match self.link_of[node.get()][protocol as usize] {
             Some(id) => id,
-            None => self.open_link(node, protocol),
+            None => self.open_shared_link(node, protocol),
         }
     }
 
     #[cold]
-    fn open_link(&mut self, node: NodeIndex, protocol: Protocol) -> LinkId {
-        let known = self.routing.as_ref().map(|routing| routing.node(node).clone());
-        let Some(known) = known else { return LinkId::MAX };
+    fn open_shared_link(&mut self, node: NodeIndex, protocol: Protocol) -> LinkId {
+        let Some(id) = self.open_link(node, protocol) else { return LinkId::MAX };
+        self.link_of[node.get()][protocol as usize] = Some(id);
+        id
+    }
+
+    /// Begins a connection to a node of the view.
+    pub(crate) fn open_link(&mut self, node: NodeIndex, protocol: Protocol) -> Option<LinkId> {
+        let known = self.routing.as_ref()?.node(node).clone();
         let address = Address { host: known.host, port: known.port };
         let traffic = self.published.traffic.node(&known.node_id);
         let id = self.links.insert(Link::new(known.node_id, address, protocol, self.now, traffic));
-        self.link_of[node.get()][protocol as usize] = Some(id);
         self.outbox.rare.push(RareWork::Open(id));
-        id
+        Some(id)
     }
 
     /// Takes the next reply of a link.
@@ -332,6 +349,7 @@ impl Dispatcher {
         }
         entry.heard = self.now;
         let Some(waiter) = entry.pipeline.pop() else { return Err(unasked(reply)) };
+        let is_pinned = entry.pin.is_some();
         if !entry.choked.is_empty() && entry.pipeline.held_bytes() < RELEASE_AT {
             self.release(link);
         }
@@ -348,6 +366,9 @@ impl Dispatcher {
             class.errors.add(reply);
         }
         self.deliver(waiter.target, reply);
+        if is_pinned {
+            self.pinned_answered(link);
+        }
         Ok(())
     }
 

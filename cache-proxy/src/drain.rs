@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::dispatch::Dispatcher;
 use crate::worker::Worker;
 
 /// A client that sends nothing for this long is idle. Longer than a request takes from a client in the same
@@ -52,6 +53,8 @@ impl Worker {
         // Half of the time, so that those who were let in last have some too.
         close_the_door(accepting, Instant::now() + self.config.drain_timeout / 2).await;
         self.leaving.set(true);
+        // They would wait for longer than there is time.
+        self.event(Dispatcher::unblock_all);
         self.rouse_clients();
         let emptied = async {
             while !self.dispatcher.borrow().clients.is_empty() {

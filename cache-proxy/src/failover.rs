@@ -7,15 +7,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{NodeIndex, ReportKind, Routing};
+use cluster::{NodeId, NodeIndex, ReportKind, Routing};
 use commands::Class;
 use resp::{Limits, Protocol, RequestScanner, encode_request};
 
 use crate::dispatch::{Dispatcher, Job};
 use crate::failure::Failure;
-use crate::hold::{Held, Sent};
+use crate::hold::{Held, Sent, Via};
 use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
+use crate::pin::{self, IdlePins, Pin};
 use crate::pipeline::Waiter;
 use crate::target::{Receiver, Target};
 
@@ -66,8 +67,7 @@ impl Dispatcher {
         if std::mem::take(&mut link.failing) {
             tracing::info!(node = %link.node, "node connection is back");
         }
-        let (node, protocol) = (link.node.clone(), link.protocol);
-        for held in self.hold.take_if(|held| held.node == node && held.protocol == protocol) {
+        for held in self.hold.take_if(|held| held.waits_for(id, link)) {
             if !held.may_repeat() {
                 self.expire(&held);
                 continue;
@@ -75,14 +75,17 @@ impl Dispatcher {
             self.stats.resent += u64::from(held.sent != Sent::Nowhere);
             let (bound, tried) = (held.bound, held.sent != Sent::Nowhere);
             let waiter = Waiter { bound, tried, ..Waiter::new(held.target, held.since, held.class) };
-            self.links[id].pipeline.push(&held.wire, waiter);
+            if let Some(link) = self.links.get_mut(id) {
+                link.pipeline.push(&held.wire, waiter);
+            }
         }
         self.list_link(id);
     }
 
     /// Puts the link into the list of those with bytes to write, if it has any.
     fn list_link(&mut self, id: LinkId) {
-        let link = &mut self.links[id];
+        // A pinned link whose request may not be repeated is gone.
+        let Some(link) = self.links.get_mut(id) else { return };
         if !link.pipeline.unsent().is_empty() && !link.listed {
             link.listed = true;
             self.outbox.links.push(id);
@@ -110,6 +113,10 @@ impl Dispatcher {
     /// it is this proxy that is at fault.
     pub(crate) fn link_failed(&mut self, id: LinkId, failure: &Failure) {
         let Some(link) = self.links.get(id) else { return };
+        if let Some(Pin::Idle(_)) = link.pin {
+            // A node may close a connection that nobody uses.
+            return self.drop_pinned(id);
+        }
         self.stats.link_failures += 1;
         link.traffic.link_failures.add(1);
         if let Some(kind) = failure.kind() {
@@ -121,6 +128,9 @@ impl Dispatcher {
         if let Some(routing) = self.routing.clone() {
             // Keys that moved while their requests were on the way are served elsewhere now.
             self.resend_if(|held| held.node == node && !held.bound && has_moved(held, &routing));
+        }
+        if self.links.get(id).is_some_and(|link| link.pin.is_some()) {
+            self.pinned_failed(id);
         }
     }
 
@@ -143,12 +153,15 @@ impl Dispatcher {
         }
         let down_since = link.down_since;
         let pipeline = std::mem::take(&mut link.pipeline);
-        let (node, protocol) = (link.node.clone(), link.protocol);
+        let (node, protocol, via) = (link.node.clone(), link.protocol, Via::of(id, link));
+        let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
         for request in pipeline.unanswered() {
             let waiter = request.waiter;
             if waiter.target == Target::HANDSHAKE {
                 continue;
             }
+            // Who was blocked waited for an element; for the node it waits from now on.
+            let since = if was_blocked { now } else { waiter.since };
             let sent = match (request.sent, waiter.tried) {
                 (true, _) => Sent::Here,
                 (false, true) => Sent::Elsewhere,
@@ -159,11 +172,12 @@ impl Dispatcher {
                 target: waiter.target,
                 protocol,
                 class: waiter.class,
-                since: waiter.since,
-                deadline: self.deadline(waiter.since, down_since),
+                since,
+                deadline: self.deadline(since, down_since),
                 bound: waiter.bound,
                 node: node.clone(),
                 sent,
+                via,
             });
         }
     }
@@ -175,10 +189,11 @@ impl Dispatcher {
         self.published.set_view(self.now);
         self.link_of = vec![[None; 2]; routing.nodes().len()];
         self.published.traffic.keep(|id| routing.index_of(id.as_str()).is_some());
+        self.idle_pins = IdlePins::of(routing.nodes().len());
         let ids: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
         for id in ids {
             match self.kept_for(id, routing) {
-                Some((node, protocol)) => self.link_of[node.get()][protocol as usize] = Some(id),
+                Some(place) => self.keep(id, place),
                 None => self.close(id),
             }
         }
@@ -191,7 +206,20 @@ impl Dispatcher {
             routing.index_of(held.node.as_str()).is_some_and(|index| routing.node(index).routable)
         };
         // A stand-in whose owner is back is routable, but what is held for it belongs to the owner again.
-        self.resend_if(|held| !is_routable(held) || (!held.bound && has_moved(held, routing)));
+        self.resend_if(|held| {
+            held.via == Via::Lost || !is_routable(held) || (!held.bound && has_moved(held, routing))
+        });
+    }
+
+    /// Puts a link in its place in the new routing.
+    fn keep(&mut self, id: LinkId, (node, protocol): (NodeIndex, Protocol)) {
+        match self.links[id].pin {
+            None => self.link_of[node.get()][protocol as usize] = Some(id),
+            Some(Pin::Idle(_)) => {
+                self.idle_pins.put(node, protocol, id);
+            }
+            Some(_) => {}
+        }
     }
 
     /// The node a link still serves in the new routing, if it does.
@@ -200,14 +228,20 @@ impl Dispatcher {
         let index = routing.index_of(link.node.as_str())?;
         let node = routing.node(index);
         let same = node.routable && node.host == link.address.host && node.port == link.address.port;
-        same.then_some((index, link.protocol))
+        (same && !pin::has_moved_away(link, routing)).then_some((index, link.protocol))
     }
 
     /// Closes the link to a node that is out, or that has another address and so is another process.
     fn close(&mut self, id: LinkId) {
         self.empty(id);
         let link = self.links.remove(id);
-        self.hold.leave(&link.node, link.protocol);
+        match link.pin {
+            None => self.hold.leave(&link.node, link.protocol),
+            Some(pin) => {
+                self.hold.lose_pinned(id);
+                self.forget_pin(pin);
+            }
+        }
         self.outbox.rare.push(RareWork::Close(id));
     }
 
@@ -215,6 +249,9 @@ impl Dispatcher {
     /// node may have several stand-ins.
     fn resend(&mut self, held: &Held) {
         self.stats.resent += 1;
+        if let Via::Pinned(link) = held.via {
+            self.drop_pinned(link);
+        }
         if held.bound {
             return self.deliver_absent(held.target);
         }
@@ -241,15 +278,16 @@ impl Dispatcher {
 
     /// Whether anything waits, so that time matters.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.hold.is_empty() || self.links.iter().any(|(_, link)| !link.pipeline.is_empty())
+        !self.hold.is_empty() || self.links.iter().any(|(_, link)| link.is_timed())
     }
 
     /// Gives up what has waited too long, and suspects links that are slow.
     pub(crate) fn tick(&mut self) {
         self.expire_held();
+        self.drop_idle_pins();
         let (now, config) = (self.now, Arc::clone(&self.config));
         for (id, link) in &mut self.links {
-            let Some(oldest) = link.pipeline.oldest() else { continue };
+            let Some(oldest) = link.pipeline.oldest().filter(|_| link.is_timed()) else { continue };
             // A node that answers is not silent, however long the queue is; and a new connection has not
             // been silent for as long as a request has waited that was sent again.
             let waited = now.saturating_duration_since(oldest.since.max(link.heard));
@@ -288,15 +326,23 @@ impl Dispatcher {
             held.node, self.stats.epoch
         );
         self.fail(held.target, &text);
+        if let Via::Pinned(link) = held.via {
+            self.drop_pinned(link);
+        }
     }
 }
 
 /// Whether another node than the one it is held for serves a key of the request now.
 fn has_moved(held: &Held, routing: &Routing) -> bool {
-    let here = routing.index_of(held.node.as_str());
+    keys_have_moved(&held.wire, &held.node, routing)
+}
+
+/// Whether another node than this one serves a key of the request now.
+pub(crate) fn keys_have_moved(wire: &[u8], node: &NodeId, routing: &Routing) -> bool {
+    let here = routing.index_of(node.as_str());
     let mut scanner = RequestScanner::new(Limits::default());
-    let Ok(Some(_)) = scanner.scan(&held.wire) else { return false };
-    let request = scanner.request(&held.wire);
+    let Ok(Some(_)) = scanner.scan(wire) else { return false };
+    let request = scanner.request(wire);
     let Some(command) = request.get(0).and_then(commands::lookup) else { return false };
     let Ok(mut keys) = command.keys(request.len(), |index| request.arg(index)) else { return false };
     keys.any(|position| routing.serving(routing.slot(request.arg(position))) != here)

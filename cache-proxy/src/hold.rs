@@ -13,6 +13,7 @@ use cluster::NodeId;
 use commands::Class;
 use resp::{Limits, Protocol, RequestScanner};
 
+use crate::link::{Link, LinkId};
 use crate::target::Target;
 
 /// Most bytes of requests held by one worker. At 100 000 requests of 100 bytes a second and one node of
@@ -37,6 +38,26 @@ pub(crate) struct Held {
     pub(crate) node: NodeId,
     /// Who may have executed it.
     pub(crate) sent: Sent,
+    /// The link it waits for.
+    pub(crate) via: Via,
+}
+
+/// Which link to its node a held request waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// The one that all share.
+    Shared,
+    /// The one that serves its client.
+    Pinned(LinkId),
+    /// That one is gone: the request is planned anew.
+    Lost,
+}
+
+impl Via {
+    /// The way of a request that was to travel over this link.
+    pub(crate) fn of(id: LinkId, link: &Link) -> Self {
+        if link.pin.is_some() { Self::Pinned(id) } else { Self::Shared }
+    }
 }
 
 /// Where a held request has been.
@@ -56,6 +77,15 @@ impl Held {
     /// when that one rejoins.
     pub(crate) fn may_repeat(&self) -> bool {
         self.sent != Sent::Here || self.is_repeatable()
+    }
+
+    /// Whether it goes out when this link is up.
+    pub(crate) fn waits_for(&self, id: LinkId, link: &Link) -> bool {
+        match self.via {
+            Via::Shared => link.pin.is_none() && self.node == link.node && self.protocol == link.protocol,
+            Via::Pinned(pinned) => pinned == id,
+            Via::Lost => false,
+        }
     }
 
     /// Memory it takes.
@@ -120,6 +150,26 @@ impl Hold {
         }
     }
 
+    /// Notes that a pinned link is gone for good: what waited for it may run on whichever node serves its keys now.
+    pub(crate) fn lose_pinned(&mut self, id: LinkId) {
+        for held in self.queue.iter_mut().filter(|held| held.via == Via::Pinned(id)) {
+            held.via = Via::Lost;
+            if held.sent == Sent::Here {
+                held.sent = Sent::Elsewhere;
+            }
+        }
+    }
+
+    /// Takes out what waits for this pinned link.
+    pub(crate) fn take_pinned(&mut self, id: LinkId) -> Vec<Held> {
+        if self.is_empty() { Vec::new() } else { self.take_if(|held| held.via == Via::Pinned(id)) }
+    }
+
+    /// Whether something waits for this pinned link.
+    pub(crate) fn waits_for_pinned(&self, id: LinkId) -> bool {
+        self.queue.iter().any(|held| held.via == Via::Pinned(id))
+    }
+
     /// Takes out the requests whose deadline is before `now`. Costs nothing while there are none.
     pub(crate) fn take_overdue(&mut self, now: Instant) -> Vec<Held> {
         if self.earliest.is_none_or(|earliest| earliest >= now) {
@@ -156,6 +206,7 @@ mod tests {
             bound: false,
             node: NodeId::new(node).unwrap(),
             sent: Sent::Here,
+            via: Via::Shared,
         }
     }
 

@@ -66,7 +66,7 @@ fn clients(worker: &Dispatcher) -> Fields {
     vec![
         ("connected_clients", worker.clients.len().to_string()),
         ("maxclients", worker.config.max_clients.to_string()),
-        ("blocked_clients", "0".to_owned()),
+        ("blocked_clients", worker.blocked_clients().to_string()),
     ]
 }
 

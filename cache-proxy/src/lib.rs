@@ -17,6 +17,7 @@
 //! The proxy judges no node: it reports, and routes by the health service's view.
 
 mod backlog;
+mod blocking;
 mod client;
 mod config;
 mod count;
@@ -44,6 +45,7 @@ mod merge;
 mod metrics;
 mod node_link;
 mod outbox;
+mod pin;
 mod pipeline;
 mod plan;
 mod pulse;
@@ -52,6 +54,7 @@ mod refuse;
 mod replies;
 mod reporter;
 mod run;
+mod serving;
 mod session;
 mod signal;
 mod standing;

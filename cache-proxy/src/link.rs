@@ -8,6 +8,7 @@ use std::time::Instant;
 use cluster::{Address, NodeId};
 use resp::Protocol;
 
+use crate::pin::Pin;
 use crate::pipeline::Pipeline;
 use crate::target::ClientId;
 use crate::traffic::NodeTraffic;
@@ -40,6 +41,8 @@ pub(crate) struct Link {
     pub(crate) failing: bool,
     /// What is counted of its node.
     pub(crate) traffic: Arc<NodeTraffic>,
+    /// Whose it is, when it is not shared by all.
+    pub(crate) pin: Option<Pin>,
 }
 
 impl Link {
@@ -63,6 +66,17 @@ impl Link {
             suspected: None,
             failing: false,
             traffic,
+            pin: None,
+        }
+    }
+
+    /// Whether the passing of time matters to it: an answer is due, or it is kept for a while. Who is blocked may be
+    /// so for ever.
+    pub(crate) fn is_timed(&self) -> bool {
+        match self.pin {
+            Some(Pin::Idle(_)) => true,
+            Some(Pin::Blocked(_)) if self.up => false,
+            _ => !self.pipeline.is_empty(),
         }
     }
 }

@@ -102,6 +102,8 @@ fn report(worker: &Rc<Worker>, id: LinkId, failure: &Failure) {
     worker.event(|dispatcher| {
         if let Some(link) = dispatcher.links.get_mut(id)
             && !std::mem::replace(&mut link.failing, true)
+            // The shared link says it for all.
+            && link.pin.is_none()
         {
             tracing::warn!(node = %link.node, address = %link.address, error = %failure, "node connection failed");
         }

@@ -138,6 +138,11 @@ impl Pipeline {
         self.waiters.is_empty()
     }
 
+    /// Who waits for the next replies.
+    pub(crate) fn receivers(&self) -> impl Iterator<Item = Target> + '_ {
+        self.waiters.iter().map(|awaited| awaited.waiter.target)
+    }
+
     /// Every unanswered request in order.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = Unanswered<'_>> {
         let mut start = self.answered;

@@ -18,6 +18,8 @@ pub(crate) enum Plan {
     Local,
     /// Send it as it is to the node that serves its keys; there is at least one.
     One(KeyPositions),
+    /// Send it to the node that serves its keys, over a link of its own: it waits for an element.
+    Block(KeyPositions),
     /// One request of the same command per node, with the keys that node serves.
     Split(Split),
     /// The same request to every routable node.
@@ -63,8 +65,6 @@ pub(crate) enum Refusal {
     Subcommand { command: &'static str, given: String },
     #[error("ERR '{}' without a key cannot be routed: the proxy chooses the node by key", .0.name)]
     NoKey(Named),
-    #[error("ERR '{}' would block the connection that all clients share; the proxy does not serve it", .0.name)]
-    Blocking(Named),
     #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own; nothing of it is executed", .0.name)]
     Transaction(Named),
     #[error("ERR '{}' is not served by the proxy: channels need a connection of their own", .0.name)]
@@ -163,10 +163,7 @@ fn of_command(command: &Command) -> Handling {
 
 fn of_class(command: &Command) -> Handling {
     match command.class {
-        Class::Read | Class::Write | Class::Scripting => Handling::ByKey,
-        // Whether these block depends on an option.
-        Class::Blocking if command.name.starts_with("xread") => Handling::ByKey,
-        Class::Blocking => Handling::Refuse(Refusal::Blocking),
+        Class::Read | Class::Write | Class::Scripting | Class::Blocking => Handling::ByKey,
         Class::Transaction => Handling::Refuse(Refusal::Transaction),
         Class::PubSub => Handling::Refuse(Refusal::PubSub),
         Class::Admin | Class::Connection => Handling::Refuse(Refusal::Admin),
@@ -203,17 +200,20 @@ fn by_key(command: &'static Command, request: &Request<'_>) -> Plan {
     let named = Named { name: command.name };
     match command.keys(request.len(), |index| request.arg(index)) {
         Ok(keys) if keys.len() == 0 => Plan::Refuse(Refusal::NoKey(named)),
-        Ok(_) if command.flags.contains(Flags::BLOCKING) && blocks(request) => {
-            Plan::Refuse(Refusal::Blocking(named))
-        }
+        Ok(keys) if command.flags.contains(Flags::BLOCKING) && blocks(command, request) => Plan::Block(keys),
         Ok(keys) => Plan::One(keys),
         Err(KeyError::Arity { .. }) => Plan::Refuse(Refusal::arity(command)),
         Err(error) => Plan::Refuse(Refusal::Keys(error)),
     }
 }
 
-/// Whether an `XREAD` or `XREADGROUP` asks to wait. Options end where the streams begin.
-fn blocks(request: &Request<'_>) -> bool {
+/// Whether the request of a blocking command may wait: an `XREAD` or `XREADGROUP` only when it asks to. Options end
+/// where the streams begin.
+#[cold]
+fn blocks(command: &Command, request: &Request<'_>) -> bool {
+    if !command.name.starts_with("xread") {
+        return true;
+    }
     let mut options = request.args().take_while(|arg| !arg.eq_ignore_ascii_case(b"STREAMS"));
     options.any(|arg| arg.eq_ignore_ascii_case(b"BLOCK"))
 }
@@ -264,6 +264,7 @@ mod tests {
         let Some(command) = commands::lookup(request.arg(0)) else { return unknown_command(&request) };
         match plan(command, &request) {
             Plan::One(keys) => format!("one {:?}", keys.collect::<Vec<_>>()),
+            Plan::Block(keys) => format!("block {:?}", keys.collect::<Vec<_>>()),
             Plan::Refuse(refusal) => refusal.to_string(),
             other => format!("{other:?}"),
         }
@@ -281,6 +282,8 @@ mod tests {
             ("EVAL x y k", "ERR value is not an integer or out of range"),
             ("EVAL x 1 k", "one [3]"),
             ("XREAD COUNT 2 STREAMS s 0", "one [4]"),
+            ("XREAD BLOCK 0 STREAMS s 0", "block [4]"),
+            ("BLPOP a b 0", "block [1, 2]"),
             ("MGET a b", "Split(Values)"),
             ("MSET a 1 b 2", "Split(Pairs)"),
             ("DEL a b", "Split(Counts)"),
@@ -309,8 +312,6 @@ mod tests {
         }
         for (line, word) in [
             ("EVAL x 0", "without a key"),
-            ("BLPOP l 0", "block"),
-            ("XREAD BLOCK 0 STREAMS s 0", "block"),
             ("MULTI", "transaction"),
             ("SUBSCRIBE c", "channels"),
             ("SHUTDOWN", "administers"),

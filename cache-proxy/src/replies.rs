@@ -47,6 +47,11 @@ impl Replies {
         self.first + self.line.len() as Place - 1
     }
 
+    /// Takes back the last place, whose request was not taken after all.
+    pub(crate) fn retract(&mut self) {
+        self.line.pop_back();
+    }
+
     /// Number of requests so far.
     pub(crate) fn asked(&self) -> u64 {
         self.first + self.line.len() as Place

@@ -25,6 +25,10 @@ use crate::worker::Worker;
 /// Capacity of the pending bytes that is kept when there are none.
 const KEPT_PENDING: usize = 4 * 1024;
 
+/// What is read ahead of a blocked client, only to see whether it hangs up: more than anybody pipelines behind a
+/// command that may wait for ever.
+const READ_WHILE_BLOCKED: usize = 64 * 1024;
+
 /// How long a client that is being closed may take for its last replies. A node's slow reply may be among
 /// them, so it is longer than the default time for one.
 const LAST_REPLIES: Duration = Duration::from_secs(10);
@@ -124,8 +128,11 @@ impl Session {
     pub(crate) async fn run(mut self) {
         loop {
             let may_send = self.worker.dispatcher.borrow_mut().may_read(self.id);
-            let reading = may_send && !self.ended;
-            self.socket.paused.set(!reading);
+            // A blocked client is read too: its hang-up must be seen at once.
+            let is_blocked = !may_send && self.is_blocked();
+            let reading =
+                (may_send || (is_blocked && self.pending.len() < READ_WHILE_BLOCKED)) && !self.ended;
+            self.socket.paused.set(!may_send || self.ended);
             if may_send && self.stalled {
                 self.take_pending();
                 self.note_unread();
@@ -133,6 +140,7 @@ impl Session {
             }
             match self.next(reading).await {
                 Event::Broken => break,
+                Event::Read(0) if is_blocked => break,
                 Event::Read(0) => self.ended = true,
                 Event::Read(len) => self.take(len),
                 Event::Writable => {
@@ -194,6 +202,12 @@ impl Session {
         SockRef::from(self.reader.as_ref()).peek(&mut byte).is_ok_and(|len| len > 0)
     }
 
+    /// Whether the client waits in a blocking command.
+    fn is_blocked(&self) -> bool {
+        let mut dispatcher = self.worker.dispatcher.borrow_mut();
+        dispatcher.client(self.id).is_some_and(|client| client.blocked_on.is_some())
+    }
+
     /// Whether the client is to be closed and has got everything it was owed.
     fn is_over(&self) -> bool {
         let mut dispatcher = self.worker.dispatcher.borrow_mut();
@@ -243,7 +257,7 @@ impl Session {
     fn requests(&mut self, bytes: &[u8]) -> usize {
         let mut dispatcher = self.worker.dispatcher.borrow_mut();
         dispatcher.now = Instant::now();
-        let mut taken = 0;
+        let (mut taken, mut last) = (0, 0);
         self.stalled = true;
         while dispatcher.may_read(self.id) {
             if !self.trusted && dispatcher.client(self.id).is_some_and(|client| client.authenticated) {
@@ -259,6 +273,7 @@ impl Session {
                         dispatcher.request(self.id, &request);
                     }
                     taken += len;
+                    last = len;
                 }
                 Ok(None) => {
                     self.stalled = false;
@@ -269,6 +284,9 @@ impl Session {
                     dispatcher.refuse_client(self.id, &error);
                 }
             }
+        }
+        if dispatcher.client(self.id).is_some_and(|client| std::mem::take(&mut client.given_back)) {
+            taken -= last;
         }
         dispatcher.stats.client_bytes_in += taken as u64;
         self.worker.settle(&mut dispatcher);

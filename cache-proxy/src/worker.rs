@@ -362,12 +362,12 @@ impl Worker {
     }
 
     /// Forgets a client whose session has ended.
-    pub(crate) fn dismiss(&self, id: ClientId) {
+    pub(crate) fn dismiss(self: &Rc<Self>, id: ClientId) {
         let mut dispatcher = self.dispatcher.borrow_mut();
         dispatcher.disconnect(id);
         dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
         self.sockets.borrow_mut()[id.index as usize] = None;
-        dispatcher.published.set(&dispatcher.stats);
+        self.settle(&mut dispatcher);
     }
 
     /// Has every session look at its client.

@@ -86,14 +86,24 @@ impl Bench {
 
     pub(crate) fn link(&self, node: &str, protocol: Protocol) -> LinkId {
         let is_it = |(_, link): &(LinkId, &crate::link::Link)| {
-            link.node.as_str() == node && link.protocol == protocol
+            link.node.as_str() == node && link.protocol == protocol && link.pin.is_none()
         };
         self.worker.links.iter().find(is_it).unwrap().0
     }
 
-    /// Takes what would be written to `node`, as lines of words.
+    /// The link on which the client is blocked, and its node.
+    pub(crate) fn pinned(&mut self, client: ClientId) -> (LinkId, String) {
+        let id = self.worker.client(client).unwrap().blocked_on.unwrap();
+        (id, self.worker.links[id].node.to_string())
+    }
+
+    /// Takes what would be written to `node` over the shared link, as lines of words.
     pub(crate) fn sent_over(&mut self, node: &str, protocol: Protocol) -> Vec<String> {
-        let id = self.link(node, protocol);
+        self.sent_on(self.link(node, protocol))
+    }
+
+    /// Takes what would be written over a link, as lines of words.
+    pub(crate) fn sent_on(&mut self, id: LinkId) -> Vec<String> {
         let pipeline = &mut self.worker.links[id].pipeline;
         let mut unsent = pipeline.unsent().to_vec();
         pipeline.mark_sent(unsent.len());

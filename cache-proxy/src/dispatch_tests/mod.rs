@@ -1,6 +1,7 @@
 //! The dispatcher without a socket.
 
 mod bench;
+mod blocking;
 mod bounds;
 mod failover;
 mod requests;

@@ -1,0 +1,212 @@
+//! Clients that block: each on a connection of its own, which does not outlive its need.
+
+use std::time::Duration;
+
+use resp::Protocol;
+
+use super::Bench;
+use crate::failure::Failure;
+use crate::link::LinkId;
+use crate::outbox::RareWork;
+use crate::pin::Pin;
+use crate::target::ClientId;
+
+/// A client that is blocked on `key`, which the node has been sent.
+fn blocked(bench: &mut Bench, key: &str) -> (ClientId, LinkId) {
+    let client = bench.client();
+    bench.send(client, &format!("BLPOP {key} 0"));
+    let (link, _) = bench.pinned(client);
+    bench.connect_links();
+    assert_eq!(bench.sent_on(link), [format!("BLPOP {key} 0")]);
+    (client, link)
+}
+
+fn closed(bench: &mut Bench) -> Vec<LinkId> {
+    let work = std::mem::take(&mut bench.worker.outbox.rare);
+    work.into_iter().filter_map(|work| if let RareWork::Close(id) = work { Some(id) } else { None }).collect()
+}
+
+#[test]
+fn a_blocked_client_keeps_nobody_waiting() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    let other = bench.client();
+    bench.send(other, "RPUSH k v");
+    assert_eq!(bench.sent("n1"), ["RPUSH k v"]);
+    bench.answer("n1", ":1\r\n");
+    assert_eq!((bench.read(other), bench.read(client)), (":1\r\n".to_owned(), String::new()));
+    assert_eq!(bench.worker.blocked_clients(), 1);
+    bench.worker.reply(link, b"*2\r\n$1\r\nk\r\n$1\r\nv\r\n").unwrap();
+    assert_eq!(bench.read(client), "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
+    assert_eq!(bench.worker.blocked_clients(), 0);
+}
+
+#[test]
+fn a_blocking_request_waits_until_its_client_is_owed_nothing() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "GET k");
+    bench.send(client, "BLPOP k 0");
+    let state = bench.worker.client(client).unwrap();
+    assert!(std::mem::take(&mut state.given_back), "the session keeps it");
+    assert_eq!((state.owed(), state.blocked_on), (1, None));
+    assert!(!bench.worker.may_read(client), "nor is anything behind it read");
+    bench.answer("n1", "$-1\r\n");
+    assert!(bench.worker.may_read(client));
+    bench.send(client, "BLPOP k 0");
+    assert!(bench.worker.client(client).unwrap().blocked_on.is_some());
+    assert!(!bench.worker.may_read(client));
+    assert_eq!(bench.worker.stats.requests, 2);
+}
+
+#[test]
+fn a_link_that_is_done_serves_the_next_client_and_is_closed_when_there_is_none() {
+    let mut bench = Bench::new(1);
+    let (_, link) = blocked(&mut bench, "k");
+    bench.worker.reply(link, b"*-1\r\n").unwrap();
+    let next = bench.client();
+    bench.send(next, "BLPOP other 1");
+    assert_eq!(bench.pinned(next).0, link);
+    assert_eq!(bench.sent_on(link), ["BLPOP other 1"]);
+    bench.worker.reply(link, b"*-1\r\n").unwrap();
+    assert!(closed(&mut bench).is_empty());
+    bench.wait(Duration::from_secs(9));
+    assert!(bench.worker.is_waiting(), "the clock must run on");
+    assert!(closed(&mut bench).is_empty());
+    bench.wait(Duration::from_secs(2));
+    assert_eq!(closed(&mut bench), [link]);
+    assert!(!bench.worker.is_waiting());
+}
+
+#[test]
+fn more_idle_links_than_are_useful_are_not_kept() {
+    let mut bench = Bench::new(1);
+    let links: Vec<_> = (0..20).map(|_| blocked(&mut bench, "k").1).collect();
+    links.into_iter().for_each(|link| bench.worker.reply(link, b"*-1\r\n").unwrap());
+    assert_eq!(closed(&mut bench).len(), 12);
+    let idle = |link: &crate::link::Link| matches!(link.pin, Some(Pin::Idle(_)));
+    assert_eq!(bench.worker.links.iter().filter(|(_, link)| idle(link)).count(), 8);
+}
+
+#[test]
+fn the_end_of_a_blocked_client_closes_its_link_at_once() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    bench.worker.disconnect(client);
+    assert_eq!(closed(&mut bench), [link]);
+    // And before the link was up.
+    let client = bench.client();
+    bench.send(client, "BLPOP k 0");
+    let (link, _) = bench.pinned(client);
+    bench.worker.disconnect(client);
+    assert_eq!(closed(&mut bench), [link]);
+    assert!(bench.worker.hold.is_empty());
+}
+
+#[test]
+fn a_client_may_block_for_longer_than_a_node_may_take() {
+    let mut bench = Bench::new(1);
+    let (client, _) = blocked(&mut bench, "k");
+    bench.wait(Duration::from_secs(3600));
+    assert!(!bench.gives_up_a_link());
+    assert_eq!(bench.read(client), "");
+    assert!(!bench.worker.is_waiting(), "nothing is due");
+}
+
+#[test]
+fn who_is_blocked_on_a_node_that_fails_waits_on_its_stand_in() {
+    let mut bench = Bench::new(3);
+    let key = bench.key_on("n1", 0);
+    let (client, link) = blocked(&mut bench, &key);
+    bench.wait(Duration::from_secs(60));
+    bench.worker.link_failed(link, &Failure::Lost("gone".to_owned()));
+    assert_eq!(bench.read(client), "");
+    bench.set_routable("n1", false);
+    let (link, node) = bench.pinned(client);
+    assert_eq!(node, bench.node_of(&key));
+    bench.connect_link(link);
+    assert_eq!(bench.sent_on(link), [format!("BLPOP {key} 0")]);
+    bench.worker.reply(link, b"*-1\r\n").unwrap();
+    assert_eq!(bench.read(client), "*-1\r\n");
+}
+
+#[test]
+fn who_is_blocked_on_a_stand_in_follows_the_keys_back_to_their_owner() {
+    let mut bench = Bench::new(3);
+    let key = bench.key_on("n1", 0);
+    bench.set_routable("n1", false);
+    let (client, old) = blocked(&mut bench, &key);
+    bench.set_routable("n1", true);
+    assert!(closed(&mut bench).contains(&old));
+    let (link, node) = bench.pinned(client);
+    assert_eq!(node, "n1");
+    bench.connect_link(link);
+    assert_eq!(bench.sent_on(link), [format!("BLPOP {key} 0")]);
+}
+
+#[test]
+fn what_a_node_may_have_given_is_not_asked_of_it_twice() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    bench.worker.link_failed(link, &Failure::Lost("gone".to_owned()));
+    bench.connect_link(link);
+    let reply = bench.read(client);
+    assert!(reply.starts_with("-UNAVAILABLE ") && reply.contains("may have been executed"), "{reply}");
+    assert!(closed(&mut bench).contains(&link));
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn what_only_reads_is_asked_again() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "XREAD BLOCK 0 STREAMS s $");
+    let (link, _) = bench.pinned(client);
+    bench.connect_link(link);
+    bench.sent_on(link);
+    bench.worker.link_failed(link, &Failure::Lost("gone".to_owned()));
+    bench.connect_link(link);
+    assert_eq!(bench.sent_on(link), ["XREAD BLOCK 0 STREAMS s $"]);
+    assert_eq!(bench.read(client), "");
+}
+
+#[test]
+fn a_node_that_stays_away_is_an_error_in_the_end() {
+    let mut bench = Bench::new(1);
+    bench.fail("n1");
+    let client = bench.client();
+    bench.send(client, "BLPOP k 0");
+    let (link, _) = bench.pinned(client);
+    bench.worker.link_failed(link, &Failure::Refused);
+    bench.wait(Duration::from_millis(1_100));
+    assert!(bench.read(client).contains("was not executed"));
+    assert!(closed(&mut bench).contains(&link));
+    assert_eq!(bench.worker.blocked_clients(), 0);
+}
+
+#[test]
+fn keys_of_two_nodes_cannot_be_waited_for() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    let (a, b) = (bench.key_on("n1", 0), bench.key_on("n2", 0));
+    bench.send(client, &format!("BLPOP {a} {b} 0"));
+    assert!(bench.read(client).starts_with("-CROSSSLOT "));
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn a_proxy_that_leaves_answers_who_is_blocked() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    let waiting = bench.client();
+    bench.send(waiting, "HELLO 3");
+    bench.read(waiting);
+    bench.send(waiting, "BLMOVE a{k} b{k} LEFT LEFT 0");
+    let (other, _) = bench.pinned(waiting);
+    assert_eq!(bench.worker.links[other].protocol, Protocol::Resp3);
+    bench.worker.unblock_all();
+    assert_eq!((bench.read(client), bench.read(waiting)), ("*-1\r\n".to_owned(), "_\r\n".to_owned()));
+    assert!(closed(&mut bench).contains(&link) && bench.worker.blocked_clients() == 0);
+    bench.send(client, "BLPOP k 0");
+    assert_eq!(bench.read(client), "*-1\r\n");
+}

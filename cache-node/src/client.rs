@@ -3,6 +3,7 @@
 //! The connection and the commands share it, and other clients see it (CLIENT LIST) or end it (CLIENT KILL). All
 //! of it lives on one thread, so cells are enough. It holds no socket.
 
+use crate::transaction::Transaction;
 use resp::Protocol;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -43,6 +44,10 @@ pub struct Client {
     pub authenticated: Cell<bool>,
     /// CLIENT NO-TOUCH: its reads leave access times alone.
     pub no_touch: Cell<bool>,
+    /// Between MULTI and EXEC: its commands are queued.
+    pub in_multi: Cell<bool>,
+    /// What it has queued and watches.
+    pub transaction: RefCell<Transaction>,
     /// CLIENT SETNAME; empty is none.
     pub name: RefCell<Vec<u8>>,
     /// CLIENT SETINFO LIB-NAME.
@@ -53,6 +58,8 @@ pub struct Client {
     pub last_command: Cell<&'static str>,
     /// Bytes read and not yet executed, for CLIENT LIST.
     pub unread: Cell<usize>,
+    /// Bytes of its transaction that its node has been told of.
+    pub held: Cell<usize>,
     /// Bytes of replies it has not taken yet, for CLIENT LIST.
     pub unwritten: Cell<usize>,
     ending: Cell<Ending>,
@@ -71,15 +78,23 @@ impl Client {
             protocol: Cell::new(Protocol::Resp2),
             authenticated: Cell::new(authenticated),
             no_touch: Cell::new(false),
+            in_multi: Cell::new(false),
+            transaction: RefCell::default(),
             name: RefCell::default(),
             library: RefCell::default(),
             library_version: RefCell::default(),
             last_command: Cell::new("NULL"),
             unread: Cell::new(0),
+            held: Cell::new(0),
             unwritten: Cell::new(0),
             ending: Cell::new(Ending::None),
             waker: RefCell::new(None),
         }
+    }
+
+    /// Bytes it has sent that nothing was done with yet.
+    pub fn unfinished(&self) -> usize {
+        self.unread.get() + self.held.get()
     }
 
     /// Whether and how its connection has to end.

@@ -8,6 +8,7 @@ use crate::commands::{Handler, Handlers, printable};
 use crate::engine::Room;
 use crate::failure::Failure;
 use crate::node::Node;
+use crate::transaction::runs_at_once;
 use commands::{Command, Flags};
 use resp::{Encoder, Request};
 
@@ -31,8 +32,9 @@ pub struct Context<'a> {
 /// Longest part of a name that an error repeats, as in Redis.
 const NAME_IN_ERROR: usize = 128;
 
-/// Executes one request and appends its reply to `out`. Beyond `max_reply_len` the reply is cut off and the client
-/// ends. Returns whether the command's time may grow with the data it meets: Redis does not call it fast.
+/// Executes one request, or queues it between MULTI and EXEC, and appends its reply to `out`. Beyond `max_reply_len`
+/// the reply is cut off and the client ends. Returns whether the command's time may grow with the data it meets:
+/// Redis does not call it fast.
 pub fn execute(
     handlers: &Handlers,
     node: &mut Node,
@@ -43,33 +45,108 @@ pub fn execute(
 ) -> bool {
     let protocol = client.protocol.get();
     let mut slow = false;
-    let result = resolve(handlers, request).and_then(|(command, handler)| {
-        let index = command.id.index();
-        if let Err(refusal) = admit(command, node, client, request, now) {
-            node.stats.of_command[index].rejected += 1;
-            return Err(refusal);
+    let result = match admitted(handlers, node, client, request, now) {
+        Ok((command, _)) if client.in_multi.get() && !runs_at_once(command) => {
+            queue(command, node, client, request, out)
         }
-        slow = !command.flags.contains(Flags::FAST);
-        client.last_command.set(command.name);
-        node.stats.commands += 1;
-        node.stats.of_command[index].calls += 1;
-        let reply = Encoder::with_limit(out, protocol, node.config.max_reply_len);
-        let mut context = Context { node, client, command, handlers, reply, now };
-        let result = handler(&mut context, request);
-        if context.reply.exceeded() {
-            let (peer, command) = (client.peer, command.name);
-            tracing::warn!(client = %peer, command, "reply too large: closing the connection");
-            client.end(Ending::Now);
+        Ok((command, handler)) => {
+            slow = !command.flags.contains(Flags::FAST);
+            let reply = Encoder::with_limit(out, protocol, node.config.max_reply_len);
+            call(handler, Context { node, client, command, handlers, reply, now }, request)
         }
-        node.stats.of_command[index].failed += u64::from(result.is_err());
-        result
-    });
+        Err(refusal) => Err(refused(node, client, request, refusal)),
+    };
     if let Err(failure) = result {
-        node.stats.errors += 1;
-        // Line ends around the text go, those inside become spaces: as in Redis.
-        Encoder::new(out, protocol).error(failure.to_string().trim_matches(['\r', '\n']));
+        fail(node, &failure, Encoder::new(out, protocol));
     }
     slow
+}
+
+/// Executes a request that was admitted when it was queued.
+pub fn run_queued(ctx: &mut Context<'_>, request: &Request<'_>, out: &mut Vec<u8>) {
+    let (node, client, handlers, now) = (&mut *ctx.node, ctx.client, ctx.handlers, ctx.now);
+    let protocol = client.protocol.get();
+    // A transaction is never refused halfway, but what it brings may cost others their place.
+    node.engine.reclaim();
+    node.engine.make_room(now);
+    let result = resolve(handlers, request).and_then(|(command, handler)| {
+        let reply = Encoder::with_limit(out, protocol, node.config.max_reply_len);
+        call(handler, Context { node, client, command, handlers, reply, now }, request)
+    });
+    if let Err(failure) = result {
+        fail(ctx.node, &failure, Encoder::new(out, protocol));
+    }
+}
+
+/// Calls a handler and counts what comes of it.
+#[inline(always)] // As `resolve`.
+fn call(handler: Handler, mut ctx: Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
+    let index = ctx.command.id.index();
+    ctx.client.last_command.set(ctx.command.name);
+    ctx.node.stats.commands += 1;
+    ctx.node.stats.of_command[index].calls += 1;
+    let result = handler(&mut ctx, request);
+    if ctx.reply.exceeded() {
+        let (peer, command) = (ctx.client.peer, ctx.command.name);
+        tracing::warn!(client = %peer, command, "reply too large: closing the connection");
+        ctx.client.end(Ending::Now);
+    }
+    ctx.node.stats.of_command[index].failed += u64::from(result.is_err());
+    result
+}
+
+fn fail(node: &mut Node, failure: &Failure, mut reply: Encoder<'_>) {
+    node.stats.errors += 1;
+    // Line ends around the text go, those inside become spaces: as in Redis.
+    reply.error(failure.to_string().trim_matches(['\r', '\n']));
+}
+
+#[cold]
+fn queue(
+    command: &Command,
+    node: &mut Node,
+    client: &Client,
+    request: &Request<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    if let Err(failure) = node.queue(client, command, request) {
+        client.transaction.borrow_mut().mark_broken();
+        return Err(failure);
+    }
+    Encoder::new(out, client.protocol.get()).simple("QUEUED");
+    Ok(())
+}
+
+/// What a refusal means for a transaction: one that was to be queued breaks it, and that of EXEC is its end.
+#[cold]
+fn refused(node: &mut Node, client: &Client, request: &Request<'_>, refusal: Failure) -> Failure {
+    if commands::lookup(request.arg(0)).is_some_and(|command| command.name == "exec") {
+        node.end_transaction(client);
+        let reason = refusal.to_string();
+        let reason = reason.strip_prefix("ERR ").unwrap_or(&reason);
+        return Failure::Worded(format!("EXECABORT Transaction discarded because of: {reason}"));
+    }
+    if client.in_multi.get() {
+        client.transaction.borrow_mut().mark_broken();
+    }
+    refusal
+}
+
+/// The command a request names, if it may be executed now.
+#[inline(always)] // As `resolve`.
+fn admitted(
+    handlers: &Handlers,
+    node: &mut Node,
+    client: &Client,
+    request: &Request<'_>,
+    now: u64,
+) -> Result<(&'static Command, Handler), Failure> {
+    let (command, handler) = resolve(handlers, request)?;
+    if let Err(refusal) = admit(command, node, client, request, now) {
+        node.stats.of_command[command.id.index()].rejected += 1;
+        return Err(refusal);
+    }
+    Ok((command, handler))
 }
 
 /// Fails unless the command may be executed now.
@@ -89,14 +166,25 @@ fn admit(
     node.engine.reclaim();
     if node.config.limits.maxmemory > 0
         && node.engine.make_room(now) == Room::Exhausted
-        && command.flags.contains(Flags::DENYOOM)
+        && needs_room(command, client)
     {
         return Err(Failure::OutOfMemory);
     }
     Ok(())
 }
 
+/// True when a command may take more memory: a queue does, and so does what EXEC finds in it.
+fn needs_room(command: &Command, client: &Client) -> bool {
+    if !client.in_multi.get() {
+        return command.flags.contains(Flags::DENYOOM);
+    }
+    !runs_at_once(command) || command.name == "exec" && client.transaction.borrow().needs_room()
+}
+
 /// The command or subcommand a request names, with its handler.
+// It has two callers since there are transactions, and a plain GET or SET would pay for that: 4 % of its
+// instructions, those of `call` and `admitted` included.
+#[inline(always)]
 fn resolve(handlers: &Handlers, request: &Request<'_>) -> Result<(&'static Command, Handler), Failure> {
     let unknown = || unknown_command(request);
     let command = commands::lookup(request.arg(0)).ok_or_else(unknown)?;

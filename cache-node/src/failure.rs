@@ -33,6 +33,9 @@ pub enum Failure {
     /// A password is required and was not given.
     #[error("NOAUTH Authentication required.")]
     NotAuthenticated,
+    /// More is queued or watched than a client may have.
+    #[error("ERR Transaction too large: more is queued or watched than one request may hold")]
+    TransactionTooLarge,
     /// Anything else, as Redis says it.
     #[error("{0}")]
     Fixed(&'static str),

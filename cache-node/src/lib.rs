@@ -17,6 +17,7 @@ pub mod node;
 pub mod number;
 mod open_files;
 mod server;
+pub mod transaction;
 pub mod types;
 
 pub use config::{Config, PROGRAM};

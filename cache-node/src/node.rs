@@ -3,7 +3,10 @@
 use crate::client::{Client, ClientId, Ending};
 use crate::config::Config;
 use crate::engine::{Counters, Engine, Limits, Random};
-use commands::ID_COUNT;
+use crate::failure::Failure;
+use crate::transaction::Transaction;
+use commands::{Command, ID_COUNT};
+use resp::Request;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -30,18 +33,18 @@ pub struct Node {
     next_client: ClientId,
     /// No client is silent for too long before this time, Unix milliseconds.
     silence_check: u64,
-    /// Bytes of unfinished requests of all clients.
-    unread: usize,
+    /// Bytes of unfinished requests and transactions of all clients.
+    unfinished: usize,
 }
 
 /// Least time between two searches for silent clients, in milliseconds: the limit is in seconds, and a search
 /// looks at every client.
 const SILENCE_CHECK_PAUSE: u64 = 1_000;
-/// Bytes of unfinished requests that all clients together may have: Redis' limit for a single one, so that the
+/// Bytes of unfinished requests and transactions that all clients together may have: Redis' limit for a single one, so that the
 /// longest legal request fits.
-const UNREAD_MAX: u64 = 1024 * 1024 * 1024;
+const UNFINISHED_MAX: u64 = 1024 * 1024 * 1024;
 /// A smaller `maxmemory` is the limit for unfinished requests too, down to this: a thousand full read buffers.
-const UNREAD_MIN: u64 = 64 * 1024 * 1024;
+const UNFINISHED_MIN: u64 = 64 * 1024 * 1024;
 
 /// Counters since the start, or since CONFIG RESETSTAT.
 #[derive(Debug)]
@@ -107,7 +110,7 @@ impl Node {
             admin_port: None,
             next_client: 1,
             silence_check: 0,
-            unread: 0,
+            unfinished: 0,
         }
     }
 
@@ -163,22 +166,94 @@ impl Node {
         self.silence_check = next.max(now + SILENCE_CHECK_PAUSE);
     }
 
-    /// Notes that a client has `len` bytes of an unfinished request, and ends the client that has most of them when
-    /// all together are too many: else a few could take all memory without ever finishing a request.
+    /// Notes that a client has `len` bytes of an unfinished request.
     pub fn note_unread(&mut self, client: &Client, len: usize) {
-        self.unread = self.unread + len - client.unread.replace(len);
-        let limit = self.config.limits.maxmemory;
-        let most = if limit == 0 { UNREAD_MAX } else { limit.clamp(UNREAD_MIN, UNREAD_MAX) };
-        if self.unread as u64 <= most {
+        self.unfinished = self.unfinished + len - client.unread.replace(len);
+        self.bound_unfinished();
+    }
+
+    /// Queues a command of a client's transaction.
+    pub fn queue(
+        &mut self,
+        client: &Client,
+        command: &Command,
+        request: &Request<'_>,
+    ) -> Result<(), Failure> {
+        client.transaction.borrow_mut().queue(command, request, self.transaction_max())?;
+        self.note_transaction(client);
+        Ok(())
+    }
+
+    /// Makes a client's next transaction depend on `keys` being left alone.
+    pub fn watch<'a>(
+        &mut self,
+        client: &Client,
+        keys: impl Iterator<Item = &'a [u8]> + Clone,
+        now: u64,
+    ) -> Result<(), Failure> {
+        let mut transaction = client.transaction.borrow_mut();
+        transaction.must_fit_keys(keys.clone(), self.transaction_max())?;
+        keys.for_each(|key| transaction.watch(self.engine.watch(key, now)));
+        drop(transaction);
+        self.note_transaction(client);
+        Ok(())
+    }
+
+    /// Ends the watching of a client.
+    pub fn unwatch(&mut self, client: &Client) {
+        let watches = client.transaction.borrow_mut().take_watches();
+        watches.iter().for_each(|watch| self.engine.unwatch(watch));
+        self.note_transaction(client);
+    }
+
+    /// True when a key that a client watches has changed.
+    pub fn watches_changed(&mut self, client: &Client, now: u64) -> bool {
+        client.transaction.borrow().watches().iter().any(|watch| self.engine.has_changed(watch, now))
+    }
+
+    /// Ends a client's transaction and its watching; returns what was queued.
+    pub fn end_transaction(&mut self, client: &Client) -> Transaction {
+        self.unwatch(client);
+        client.in_multi.set(false);
+        let transaction = client.transaction.take();
+        self.note_transaction(client);
+        transaction
+    }
+
+    fn note_transaction(&mut self, client: &Client) {
+        let len = client.transaction.borrow().bytes();
+        self.unfinished = self.unfinished + len - client.held.replace(len);
+        self.bound_unfinished();
+    }
+
+    /// Bytes of unfinished requests and transactions that all clients together may have.
+    fn unfinished_max(&self) -> u64 {
+        match self.config.limits.maxmemory {
+            0 => UNFINISHED_MAX,
+            limit => limit.clamp(UNFINISHED_MIN, UNFINISHED_MAX),
+        }
+    }
+
+    /// Bytes of one transaction: it is one request that comes in pieces, and bounded as such.
+    fn transaction_max(&self) -> usize {
+        let request = resp::Limits::with_max_bulk_len(self.config.max_bulk_len).max_request_len;
+        request.min(usize::try_from(self.unfinished_max()).unwrap_or(usize::MAX))
+    }
+
+    /// Ends the client that has most bytes unfinished when all together are too many: else a few could take all
+    /// memory without ever finishing a request.
+    fn bound_unfinished(&mut self) {
+        let most = self.unfinished_max();
+        if self.unfinished as u64 <= most {
             return;
         }
         let open = || self.clients.values().filter(|client| client.ending() != Ending::Now);
-        if open().map(|client| client.unread.get() as u64).sum::<u64>() <= most {
+        if open().map(|client| client.unfinished() as u64).sum::<u64>() <= most {
             // Enough are on their way out.
             return;
         }
-        if let Some(largest) = open().max_by_key(|client| client.unread.get()) {
-            tracing::warn!(client = %largest.peer, bytes = largest.unread.get(), "too much unfinished input");
+        if let Some(largest) = open().max_by_key(|client| client.unfinished()) {
+            tracing::warn!(client = %largest.peer, bytes = largest.unfinished(), "too much unfinished input");
             largest.end(Ending::Now);
         }
     }
@@ -186,7 +261,8 @@ impl Node {
     /// Forgets a client whose connection has ended.
     pub fn remove_client(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(&id) {
-            self.unread -= client.unread.get();
+            self.end_transaction(&client);
+            self.unfinished -= client.unread.get();
         }
     }
 

@@ -8,4 +8,5 @@ mod commands;
 mod differential;
 mod generator;
 mod peer;
+mod transactions;
 mod wire;

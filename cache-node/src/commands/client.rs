@@ -78,16 +78,19 @@ fn setinfo(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> 
 fn describe(client: &Client, now: u64) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let seconds_since = |then: u64| now.saturating_sub(then) / 1_000;
+    let queued = if client.in_multi.get() { client.transaction.borrow().queued().len() as i64 } else { -1 };
     format!(
-        "id={} addr={} laddr={} name={} age={} idle={} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf={} omem={} \
-         cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
+        "id={} addr={} laddr={} name={} age={} idle={} flags={} db=0 sub=0 psub=0 ssub=0 multi={queued} qbuf={} \
+         multi-mem={} omem={} cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}\n",
         client.id,
         client.peer,
         client.local,
         text(&client.name.borrow()),
         seconds_since(client.connected),
         seconds_since(client.active.get()),
+        if client.in_multi.get() { "x" } else { "N" },
         client.unread.get(),
+        client.held.get(),
         client.unwritten.get(),
         client.last_command.get(),
         if client.protocol.get() == Protocol::Resp3 { 3 } else { 2 },

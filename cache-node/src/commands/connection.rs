@@ -45,6 +45,7 @@ fn quit(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {
 }
 
 fn reset(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {
+    ctx.node.end_transaction(ctx.client);
     ctx.client.reset(ctx.node.config.requirepass.is_empty());
     ctx.reply.simple("RESET");
     Ok(())

@@ -79,6 +79,7 @@ fn clients(node: &Node, _: u64, lines: &mut Lines) {
     lines.line("connected_clients", node.clients.len());
     lines.line("maxclients", node.config.maxclients);
     lines.line("blocked_clients", 0);
+    lines.line("total_watched_keys", node.engine.watched_len());
 }
 
 fn memory(node: &Node, _: u64, lines: &mut Lines) {

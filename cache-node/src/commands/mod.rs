@@ -19,6 +19,7 @@ mod set;
 mod sorted_set;
 mod sorted_set_range;
 mod string;
+mod transaction;
 
 pub(crate) use argument::printable;
 
@@ -48,6 +49,7 @@ const FAMILIES: &[Family] = &[
     sorted_set::FAMILY,
     sorted_set_range::FAMILY,
     string::FAMILY,
+    transaction::FAMILY,
 ];
 
 /// The handler of each command there is one for, by `CommandId`.

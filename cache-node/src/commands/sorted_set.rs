@@ -138,10 +138,9 @@ fn zadd(ctx: &mut Context<'_>, request: &Request<'_>, increment: bool) -> Result
     let create = !options.only_present;
     let edited = ctx.node.engine.edit_sorted_set(request.arg(1), ctx.now, create, |set, limits| {
         let mut outcome = Outcome::default();
-        for pair in pairs {
-            outcome.add(set, limits, options, pair)?;
-        }
-        Ok::<_, Failure>(outcome)
+        let added = pairs.into_iter().try_for_each(|pair| outcome.add(set, limits, options, pair));
+        let changed = outcome.added + outcome.updated > 0;
+        (added.map(|()| outcome), changed)
     })?;
     let outcome = edited.unwrap_or_else(|| Ok(Outcome::default()))?;
     if options.increment {
@@ -157,7 +156,8 @@ fn zadd(ctx: &mut Context<'_>, request: &Request<'_>, increment: bool) -> Result
 
 fn zrem(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
     let removed = ctx.node.engine.edit_sorted_set(request.arg(1), ctx.now, false, |set, _| {
-        request.args().skip(2).filter(|member| set.remove(member).is_some()).count()
+        let removed = request.args().skip(2).filter(|member| set.remove(member).is_some()).count();
+        (removed, removed > 0)
     })?;
     ctx.reply.integer(removed.unwrap_or(0) as i64);
     Ok(())
@@ -221,10 +221,11 @@ fn pop(ctx: &mut Context<'_>, request: &Request<'_>, highest: bool) -> Result<()
         3 => Some(pop_count(request.arg(2))?),
         _ => return Err(Failure::Syntax),
     };
-    let popped = ctx
-        .node
-        .engine
-        .edit_sorted_set(request.arg(1), ctx.now, false, |set, _| take(set, count.unwrap_or(1), highest))?;
+    let popped = ctx.node.engine.edit_sorted_set(request.arg(1), ctx.now, false, |set, _| {
+        let popped = take(set, count.unwrap_or(1), highest);
+        let changed = !popped.is_empty();
+        (popped, changed)
+    })?;
     let popped = popped.unwrap_or_default();
     // Asked for several, RESP3 pairs member and score; asked for one, it does not.
     let nested = count.is_some() && ctx.reply.protocol() == Protocol::Resp3;

@@ -252,7 +252,7 @@ fn remove(ctx: &mut Context<'_>, request: &Request<'_>, by: By) -> Result<(), Fa
         let ranks = bounds.ranks(set, false);
         let count = ranks.len();
         set.remove_range(ranks);
-        count
+        (count, count > 0)
     })?;
     ctx.reply.integer(removed.unwrap_or(0) as i64);
     Ok(())

@@ -13,17 +13,20 @@ mod room;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 pub use eviction::Policy;
 pub(crate) use random::Random;
 pub use record::{Entry, Text, Value};
 pub use room::Room;
+pub use watched::Watch;
 
 use crate::types::sorted_set::{PackedLimits, SortedSet};
 use eviction::{Evictor, scheduled};
 use expiry::Expiry;
 use remains::Remains;
 use table::{Place, Table};
+use watched::Watched;
 
 /// How much memory there is and who has to go.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +69,7 @@ pub struct Engine {
     expiry: Expiry,
     remains: Remains,
     evictor: Evictor,
+    watched: Watched,
     /// Bytes of all entries outside the table.
     entry_bytes: usize,
     /// Limits; CONFIG SET changes them.
@@ -98,6 +102,7 @@ impl Engine {
             expiry: Expiry::default(),
             remains: Remains::default(),
             evictor: Evictor::new(seed),
+            watched: Watched::default(),
             entry_bytes: 0,
             limits,
             counters: Counters::default(),
@@ -161,6 +166,9 @@ impl Engine {
 
     /// Sets a string, whatever was there, and its deadline.
     pub fn set(&mut self, key: &[u8], value: Text<'_>, deadline: Option<u64>, now: u64) {
+        if !self.watched.is_empty() {
+            self.watched.raise(key);
+        }
         let hash = self.table.hash(key);
         let place = match self.table.find(hash, key) {
             Some(place) => {
@@ -179,17 +187,23 @@ impl Engine {
 
     /// Replaces the value that was found by a string; the deadline stays.
     pub fn set_value(&mut self, found: Found, value: Text<'_>) {
+        self.note_change(found.0);
         self.replace(found.0, value);
     }
 
     /// Writes `bytes` into the string that was found, from `offset` on; zeros fill a gap.
     pub fn overwrite(&mut self, found: Found, offset: usize, bytes: &[u8]) {
+        self.note_change(found.0);
         self.edit(found.0, |entry| entry.overwrite(offset, bytes));
     }
 
     /// Gives the key that was found a deadline, or takes it away.
     pub fn set_deadline(&mut self, found: Found, deadline: Option<u64>) {
-        let hash = self.table.hash(self.table.at(found.0).key());
+        let entry = self.table.at(found.0);
+        let hash = self.table.hash(entry.key());
+        if deadline.is_some() || entry.deadline().is_some() {
+            self.note_change(found.0);
+        }
         self.arm(found.0, hash, deadline);
     }
 
@@ -210,17 +224,18 @@ impl Engine {
         self.entry_bytes += entry.heap_bytes();
         let hash = self.table.hash(to);
         let place = self.table.insert(hash, entry);
+        self.note_change(place);
         self.arm(place, hash, deadline);
     }
 
     /// Runs `change` on the sorted set under `key`, which is made if `create` says so and removed when it is left
-    /// empty. `None` when there is none.
+    /// empty. `None` when there is none. Beside its result, `change` says whether it has changed anything.
     pub fn edit_sorted_set<R>(
         &mut self,
         key: &[u8],
         now: u64,
         create: bool,
-        change: impl FnOnce(&mut SortedSet, PackedLimits) -> R,
+        change: impl FnOnce(&mut SortedSet, PackedLimits) -> (R, bool),
     ) -> Result<Option<R>, WrongType> {
         let place = match self.find(key, now) {
             Some(Found(place)) => place,
@@ -229,13 +244,16 @@ impl Engine {
         };
         let limits = self.limits.packed;
         let clock = access_clock(now);
-        let (result, emptied) = self.edit(place, |entry| {
+        let (result, changed, emptied) = self.edit(place, |entry| {
             let set = entry.sorted_set_mut().ok_or(WrongType)?;
-            let result = change(set, limits);
+            let (result, changed) = change(set, limits);
             let emptied = set.is_empty();
             entry.touch(clock);
-            Ok((result, emptied))
+            Ok((result, changed, emptied))
         })?;
+        if changed {
+            self.note_change(place);
+        }
         if emptied {
             self.take(place);
         }
@@ -266,6 +284,8 @@ impl Engine {
 
     /// Removes every key. Their memory is freed later, by `free_remains`.
     pub fn clear(&mut self) {
+        let table = &self.table;
+        self.watched.raise_all(|key| table.find(table.hash(key), key).is_some());
         let (table, expiry) = (std::mem::take(&mut self.table), std::mem::take(&mut self.expiry));
         self.remains.keyspace(table, expiry, std::mem::take(&mut self.entry_bytes));
     }
@@ -343,6 +363,7 @@ impl Engine {
 
     /// Takes an entry out, with its accounts settled.
     fn extract(&mut self, place: Place) -> Entry {
+        self.note_change(place);
         let entry = self.table.remove(place);
         self.entry_bytes -= entry.heap_bytes();
         if let Some(deadline) = entry.deadline() {

@@ -68,7 +68,7 @@ fn apply(engine: &mut Engine, model: &mut BTreeMap<u32, Option<u64>>, now: &mut 
         }
         Step::Add(n, member) => {
             let added = engine.edit_sorted_set(&key(n), *now, true, |set, limits| {
-                set.insert(&member.to_be_bytes(), f64::from(member), limits);
+                (set.insert(&member.to_be_bytes(), f64::from(member), limits), true)
             });
             if added.is_ok() {
                 model.entry(n).or_insert(None);
@@ -125,6 +125,52 @@ proptest! {
         }
         prop_assert_eq!((engine.remains.bytes(), engine.remaining_objects()), (0, 0));
     }
+}
+
+/// What of a key a client can see; access times are nobody's business.
+fn seen(engine: &mut Engine, n: u32, now: u64) -> Option<String> {
+    let found = engine.find(&key(n), now)?;
+    let entry = engine.entry(found);
+    let value = match entry.value() {
+        Value::SortedSet(set) => format!("{:?}", set.range(0..set.len()).collect::<Vec<_>>()),
+        value => format!("{value:?}"),
+    };
+    Some(format!("{value} {:?}", entry.deadline()))
+}
+
+proptest! {
+    #[test]
+    fn no_change_of_a_watched_key_is_missed(steps in prop::collection::vec(step(), 0..60)) {
+        let (mut engine, mut model, mut now) = (engine(0, Policy::NoEviction), BTreeMap::new(), 1_000_000);
+        for step in steps {
+            let watches: Vec<_> = (0..60).map(|n| engine.watch(&key(n), now)).collect();
+            let before: Vec<_> = (0..60).map(|n| seen(&mut engine, n, now)).collect();
+            apply(&mut engine, &mut model, &mut now, step);
+            for (n, watch) in (0..).zip(&watches) {
+                let changed = engine.has_changed(watch, now);
+                let differs = seen(&mut engine, n, now) != before[n as usize];
+                prop_assert!(changed || !differs, "key {} after {:?}", n, step);
+                engine.unwatch(watch);
+            }
+            prop_assert_eq!(engine.watched_len(), 0);
+        }
+    }
+}
+
+#[test]
+fn an_evicted_key_has_changed() {
+    let mut engine = engine(20_000, Policy::AllKeysRandom);
+    engine.set(&key(0), Text::Int(1), None, 0);
+    let watch = engine.watch(&key(0), 0);
+    assert!(!engine.has_changed(&watch, 0));
+    for n in 1..10_000 {
+        engine.set(&key(n), Text::Bytes(&[0; 100]), None, 0);
+        engine.make_room(0);
+        if !has(&mut engine, 0, 0) {
+            break;
+        }
+    }
+    assert!(!has(&mut engine, 0, 0) && engine.has_changed(&watch, 0));
 }
 
 #[test]
@@ -229,6 +275,7 @@ fn add_members(engine: &mut Engine, n: u32, members: u32) {
         for member in 0..members {
             set.insert(format!("member-number-{member:020}").as_bytes(), f64::from(member), limits);
         }
+        ((), true)
     });
     assert!(matches!(added, Ok(Some(()))));
 }

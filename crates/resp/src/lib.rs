@@ -6,6 +6,7 @@
 //! of it.
 //!
 //! - [`RequestScanner`]: what clients send: multibulk requests and inline commands.
+//! - [`RequestQueue`]: requests kept to be executed later.
 //! - [`ReplyScanner`] and [`Elements`]: what nodes answer, and a look inside one aggregate reply.
 //! - [`Encoder`]: appends a reply in the form the protocol version of the reader asks for.
 //!
@@ -29,6 +30,7 @@ mod error;
 mod inline;
 mod limits;
 mod number;
+mod queue;
 mod reply;
 mod request;
 
@@ -37,5 +39,6 @@ pub use elements::{Elements, aggregate_len};
 pub use encode::{Encoder, Protocol, encode_request};
 pub use error::ProtocolError;
 pub use limits::Limits;
+pub use queue::RequestQueue;
 pub use reply::ReplyScanner;
 pub use request::{Request, RequestScanner};

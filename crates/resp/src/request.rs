@@ -12,7 +12,7 @@ use crate::number::{Header, header};
 use crate::{Limits, ProtocolError, encode_request, inline};
 
 /// Where an argument lies: start and end offsets. 32 bits each keep a million of them in 8 MB.
-type Span = (u32, u32);
+pub(crate) type Span = (u32, u32);
 
 /// Spans kept allocated between requests; a larger request gives its memory back when the next one starts.
 const KEPT_SPANS: usize = 256;
@@ -228,6 +228,16 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// A request of these bytes whose arguments lie there.
+    pub(crate) fn of(wire: &'a [u8], args: &'a [Span]) -> Self {
+        Self { wire, args }
+    }
+
+    /// Where the arguments lie in [`wire`](Self::wire).
+    pub(crate) fn spans(&self) -> &'a [Span] {
+        self.args
+    }
+
     /// The request as it can be sent on: always in multibulk form.
     #[inline]
     pub fn wire(&self) -> &'a [u8] {

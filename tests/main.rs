@@ -4,6 +4,7 @@
 //! other modules are the tests, one per thing that must hold.
 
 mod binaries;
+mod blocking;
 mod chaos;
 mod client;
 mod client_libraries;

@@ -9,7 +9,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use cluster::{Address, NodeIndex, Routing};
@@ -33,6 +33,7 @@ use crate::plan::{self, Plan};
 use crate::refuse::NO_NODE;
 use crate::replies::SpareBuffers;
 use crate::serving::node_of_all;
+use crate::shared::Shared;
 use crate::stats::{Published, Stats};
 use crate::target::{ClientId, Receiver, Target};
 
@@ -75,8 +76,7 @@ pub(crate) struct Dispatcher {
     /// Bytes kept for clients since all of them were looked at.
     pub(crate) grown: usize,
     serials: u32,
-    /// Clients of all workers together.
-    clients_everywhere: Arc<AtomicUsize>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A request on its way: what is sent, who gets the reply, and since when they wait.
@@ -95,8 +95,8 @@ pub(crate) struct Job<'a> {
 }
 
 impl Dispatcher {
-    /// A worker without clients or nodes; `clients_everywhere` counts the clients of all workers.
-    pub(crate) fn new(config: Arc<Config>, now: Instant, clients_everywhere: Arc<AtomicUsize>) -> Self {
+    /// A worker without clients or nodes.
+    pub(crate) fn new(config: Arc<Config>, now: Instant, shared: Arc<Shared>) -> Self {
         Self {
             limits: BacklogLimits::of(&config),
             grown: 0,
@@ -118,15 +118,15 @@ impl Dispatcher {
             spare: SpareBuffers::default(),
             grouping: Grouping::default(),
             serials: 0,
-            clients_everywhere,
+            shared,
         }
     }
 
     /// Takes in a new client, or `None` when there are too many.
     pub(crate) fn connect(&mut self, peer: SocketAddr) -> Option<ClientId> {
         // A count of its own: it orders nothing else.
-        if self.clients_everywhere.fetch_add(1, Ordering::Relaxed) >= self.config.max_clients {
-            self.clients_everywhere.fetch_sub(1, Ordering::Relaxed);
+        if self.shared.clients.fetch_add(1, Ordering::Relaxed) >= self.config.max_clients {
+            self.shared.clients.fetch_sub(1, Ordering::Relaxed);
             self.stats.rejected_clients += 1;
             return None;
         }
@@ -143,7 +143,7 @@ impl Dispatcher {
         let Some(client) = self.client(id) else { return };
         let pinned = client.blocked_on;
         self.clients.remove(id.index as usize);
-        self.clients_everywhere.fetch_sub(1, Ordering::Relaxed);
+        self.shared.clients.fetch_sub(1, Ordering::Relaxed);
         // At once: a node that still sees it blocked would give it an element that nobody gets.
         pinned.into_iter().for_each(|link| self.drop_pinned(link));
     }
@@ -193,6 +193,7 @@ impl Dispatcher {
             Plan::Local => self.answer_locally(command, job),
             Plan::Split(split) => self.split(*split, job),
             Plan::Every(fan_out) => self.send_to_every(*fan_out, job),
+            Plan::Keyless(name) => self.send_without_key(*name, job),
             Plan::Scan => self.scan(job),
             Plan::Refuse(refusal) => self.refuse(command, job.target, refusal),
         }
@@ -257,7 +258,7 @@ impl Dispatcher {
             match target.receiver() {
                 Receiver::Client(id, _) => return Some(id),
                 Receiver::Part(gather, _) => target = self.gathers.get(gather as usize)?.target,
-                Receiver::Handshake => return None,
+                Receiver::Handshake | Receiver::Nobody => return None,
             }
         }
     }
@@ -396,8 +397,8 @@ impl Dispatcher {
                 self.note_growth(reply.len());
             }
             Receiver::Part(gather, part) => self.deliver_part(gather, part, reply),
-            // Taken care of in `reply`.
-            Receiver::Handshake => {}
+            // The handshake is taken care of in `reply`.
+            Receiver::Handshake | Receiver::Nobody => {}
         }
     }
 
@@ -405,7 +406,9 @@ impl Dispatcher {
         let index = gather as usize;
         if self.gathers.get_mut(index).is_some_and(|gather| gather.take(part, reply)) {
             let gather = self.gathers.remove(index);
-            self.deliver(gather.target, &gather.merged());
+            let reply = gather.merged();
+            self.remember_script(&gather, &reply);
+            self.deliver(gather.target, &reply);
         }
     }
 

@@ -67,6 +67,8 @@ impl Dispatcher {
         if std::mem::take(&mut link.failing) {
             tracing::info!(node = %link.node, "node connection is back");
         }
+        self.provide_scripts(id);
+        let Some(link) = self.links.get(id) else { return };
         for held in self.hold.take_if(|held| held.waits_for(id, link)) {
             if !held.may_repeat() {
                 self.expire(&held);
@@ -157,7 +159,7 @@ impl Dispatcher {
         let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
         for request in pipeline.unanswered() {
             let waiter = request.waiter;
-            if waiter.target == Target::HANDSHAKE {
+            if matches!(waiter.target.receiver(), Receiver::Handshake | Receiver::Nobody) {
                 continue;
             }
             // Who was blocked waited for an element; for the node it waits from now on.

@@ -8,6 +8,7 @@ use resp::encode_request;
 use crate::dispatch::{Dispatcher, Job};
 use crate::gather::Gather;
 use crate::grouping::Grouping;
+use crate::merge::log::{self, Log};
 use crate::merge::{Cursor, Merge};
 use crate::plan::{FanOut, Split};
 use crate::refuse::{NO_NODE, NO_VIEW};
@@ -62,12 +63,38 @@ impl Dispatcher {
             FanOut::Concat => Merge::Concat,
             // The count of requests is as good as a die.
             FanOut::Any => Merge::NonNull(self.stats.requests as usize),
+            FanOut::Agree => Merge::Agree,
+            FanOut::LoadScript => Merge::Load(job.request.arg(2).to_vec()),
+            FanOut::FlushScripts => {
+                self.forget_scripts();
+                Merge::First
+            }
+            FanOut::Least => Merge::Least,
+            FanOut::Stop => Merge::Stop,
+            FanOut::SlowLog => Merge::Log(Log::Slow(log::wanted(job.request))),
+            FanOut::Latest => Merge::Log(Log::Latest),
+            FanOut::History => Merge::Log(Log::History),
         };
         let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
         for (part, node) in (0..).zip(nodes) {
             let target = Target::part(gather as u32, part);
             self.send(node, job.request.wire(), &Job { target, ..*job }, true);
         }
+    }
+
+    /// Sends a request without a key to one node: the same request to the same node, different ones to different
+    /// nodes.
+    pub(crate) fn send_without_key(&mut self, name: Option<&str>, job: &Job<'_>) {
+        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
+        let word = job.request.get(1).unwrap_or_default();
+        let Some(node) = routing.serving(routing.slot(word)) else { return self.fail(job.target, NO_NODE) };
+        let Some(name) = name else { return self.send(node, job.request.wire(), job, false) };
+        let mut args: Vec<&[u8]> = job.request.args().collect();
+        args[0] = name.as_bytes();
+        let mut wire = self.spare.take();
+        encode_request(&mut wire, args.into_iter());
+        self.send(node, &wire, job, false);
+        self.spare.put(wire);
     }
 
     /// Asks one node for the next page of the walk over all nodes.

@@ -38,6 +38,14 @@ impl Gather {
         self.merge.absent()
     }
 
+    /// The script that all nodes are given with this request.
+    pub(crate) fn script(&self) -> Option<&[u8]> {
+        match &self.merge {
+            Merge::Load(script) => Some(script),
+            _ => None,
+        }
+    }
+
     /// The reply, once all parts are in.
     pub(crate) fn merged(&self) -> Vec<u8> {
         let mut reply = Vec::with_capacity(self.parts.iter().map(Vec::len).sum());

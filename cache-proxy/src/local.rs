@@ -54,10 +54,11 @@ pub(crate) fn answer(
         "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),
-        "module" | "latency" | "slowlog" => with_subcommand(command, request, &mut to, nothing_kept),
+        "module" => with_subcommand(command, request, &mut to, no_modules),
         "time" => time(&mut to),
         // No replica will ever confirm a write.
         "wait" => to.integer(0),
+        "waitaof" => wait_aof(request, &mut to),
         "readonly" | "readwrite" => to.simple("OK"),
         other => to.error(&format!("ERR '{other}' is not supported by the proxy")),
     }
@@ -267,14 +268,22 @@ fn role(to: &mut Encoder<'_>) {
     to.array(0);
 }
 
-/// `MODULE LIST`, `SLOWLOG GET`, `LATENCY LATEST` and their kin: the proxy keeps none of that.
-fn nothing_kept(subcommand: &str, to: &mut Encoder<'_>) {
+/// What a proxy has of modules.
+fn no_modules(subcommand: &str, to: &mut Encoder<'_>) {
     match subcommand {
-        "list" | "latest" | "history" | "get" => to.array(0),
-        "len" => to.integer(0),
-        "reset" => to.simple("OK"),
+        "list" => to.array(0),
         other => to.error(&format!("ERR '{other}' is not supported by the proxy")),
     }
+}
+
+/// Neither a replica nor an append-only file will ever confirm a write.
+fn wait_aof(request: &Request<'_>, to: &mut Encoder<'_>) {
+    if request.arg(1) != b"0" {
+        return to.error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
+    }
+    to.array(2);
+    to.integer(0);
+    to.integer(0);
 }
 
 fn time(to: &mut Encoder<'_>) {

@@ -5,7 +5,11 @@
 //!
 //! Pure.
 
+pub(crate) mod log;
+
 use resp::{Elements, Encoder, Protocol, aggregate_len};
+
+use self::log::Log;
 
 /// How the parts of one command become its reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,16 @@ pub(crate) enum Merge {
     ByKey(Vec<u16>),
     /// The first part that is not null, from the given one on: `RANDOMKEY`.
     NonNull(usize),
+    /// All parts must say the same: `FUNCTION LOAD`.
+    Agree,
+    /// The same for a script, whose text this is: `SCRIPT LOAD`.
+    Load(Vec<u8>),
+    /// Arrays of integers: the least at each place: `SCRIPT EXISTS`.
+    Least,
+    /// One success is enough: `SCRIPT KILL`.
+    Stop,
+    /// Entries by time: `SLOWLOG GET`.
+    Log(Log),
     /// One node's `SCAN` page; the cursor is replaced by the one that goes on from `node`.
     Scan {
         /// Index of the node asked.
@@ -36,14 +50,17 @@ impl Merge {
         match self {
             Self::Sum => b":0\r\n",
             Self::First => b"+OK\r\n",
-            Self::Concat | Self::ByKey(_) => b"*0\r\n",
-            Self::NonNull(_) => b"$-1\r\n",
+            Self::Concat | Self::ByKey(_) | Self::Log(_) => b"*0\r\n",
+            Self::NonNull(_) | Self::Agree | Self::Load(_) | Self::Least | Self::Stop => ABSENT,
             Self::Scan { .. } => b"*2\r\n$1\r\n0\r\n*0\r\n",
         }
     }
 
     /// Appends the merged reply of `parts` to `out`.
     pub(crate) fn write(&self, parts: &[Vec<u8>], protocol: Protocol, out: &mut Vec<u8>) {
+        if *self == Self::Stop {
+            return out.extend_from_slice(stopped(parts));
+        }
         let first_error = parts.iter().find(|part| matches!(part.first(), Some(b'-' | b'!')));
         if let Some(error) = first_error {
             return out.extend_from_slice(error);
@@ -55,6 +72,11 @@ impl Merge {
             Self::Concat => concat(parts, out, protocol),
             Self::ByKey(order) => by_key(order, parts, &mut Encoder::new(out, protocol)),
             Self::NonNull(start) => non_null(parts, *start, out, protocol),
+            Self::Agree | Self::Load(_) => agree(parts, out, protocol),
+            Self::Least => least(parts, &mut Encoder::new(out, protocol)),
+            Self::Log(log) => log.write(parts, &mut Encoder::new(out, protocol)),
+            // Done above: an error of one node does not count there.
+            Self::Stop => Some(()),
             Self::Scan { node, nodes } => scan(parts, *node, *nodes, out, protocol),
         };
         if merged.is_none() {
@@ -62,6 +84,47 @@ impl Merge {
             Encoder::new(out, protocol).error("ERR a node sent a reply of an unexpected type");
         }
     }
+}
+
+/// What stands for a node that has left.
+const ABSENT: &[u8] = b"$-1\r\n";
+
+fn present(parts: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> + Clone {
+    parts.iter().map(Vec::as_slice).filter(|part| *part != ABSENT)
+}
+
+fn agree(parts: &[Vec<u8>], out: &mut Vec<u8>, protocol: Protocol) -> Option<()> {
+    let mut present = present(parts);
+    let first = present.next()?;
+    if present.all(|part| part == first) {
+        out.extend_from_slice(first);
+    } else {
+        Encoder::new(out, protocol).error("ERR the nodes do not agree: they are of different versions");
+    }
+    Some(())
+}
+
+fn least(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
+    let numbers =
+        |part| Elements::of(part)?.map(|element| integer(element.ok()?)).collect::<Option<Vec<_>>>();
+    let mut present = present(parts).map(numbers);
+    let mut least = present.next()??;
+    for numbers in present {
+        for (least, number) in least.iter_mut().zip(numbers?) {
+            *least = number.min(*least);
+        }
+    }
+    to.array(least.len());
+    least.into_iter().for_each(|number| to.integer(number));
+    Some(())
+}
+
+/// What one node could not stop is told; then what one has stopped; and only then that there was nothing.
+fn stopped(parts: &[Vec<u8>]) -> &[u8] {
+    let mut parts = present(parts);
+    let serious = |part: &&[u8]| part.starts_with(b"-") && !part.starts_with(b"-NOTBUSY");
+    let found = parts.clone().find(serious).or_else(|| parts.clone().find(|part| !part.starts_with(b"-")));
+    found.or_else(|| parts.next()).unwrap_or(ABSENT)
 }
 
 fn sum(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
@@ -141,7 +204,7 @@ pub(crate) struct Cursor {
 impl Cursor {
     /// Low bits that name the node: 4 096 nodes. The 52 bits above hold a node's own cursor: the tables of
     /// Redis, Valkey and our own nodes stay far below 2^52 buckets.
-    const NODE_BITS: u32 = 12;
+    pub(crate) const NODE_BITS: u32 = 12;
 
     /// Most nodes that a cursor can name.
     pub(crate) const MOST_NODES: usize = 1 << Self::NODE_BITS;
@@ -200,6 +263,19 @@ mod tests {
             check(&Merge::NonNull(start), &keys, expected);
         }
         check(&Merge::NonNull(7), &["$-1\r\n"], "$-1\r\n");
+    }
+
+    #[test]
+    fn scripts_are_where_all_nodes_have_them() {
+        let load = Merge::Load(b"return 1".to_vec());
+        check(&load, &["$1\r\na\r\n", "$-1\r\n", "$1\r\na\r\n"], "$1\r\na\r\n");
+        let differ = "-ERR the nodes do not agree: they are of different versions\r\n";
+        check(&Merge::Agree, &["$1\r\na\r\n", "$1\r\nb\r\n"], differ);
+        check(&Merge::Least, &["*2\r\n:1\r\n:1\r\n", "$-1\r\n", "*2\r\n:0\r\n:1\r\n"], "*2\r\n:0\r\n:1\r\n");
+        let idle = "-NOTBUSY No scripts in execution right now.\r\n";
+        check(&Merge::Stop, &[idle, "$-1\r\n", idle], idle);
+        check(&Merge::Stop, &[idle, "+OK\r\n"], "+OK\r\n");
+        check(&Merge::Stop, &[idle, "+OK\r\n", "-UNKILLABLE x\r\n"], "-UNKILLABLE x\r\n");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use std::sync::LazyLock;
 
+use cluster::hash_tag;
 use commands::{Class, Command, Flags, KeyError, KeyPositions};
 use resp::Request;
 
@@ -24,6 +25,8 @@ pub(crate) enum Plan {
     Split(Split),
     /// The same request to every routable node.
     Every(FanOut),
+    /// It concerns no key: send it to one node, under this name if there is one.
+    Keyless(Option<&'static str>),
     /// A page of the walk over all nodes.
     Scan,
     /// Answer with an error.
@@ -52,6 +55,22 @@ pub(crate) enum FanOut {
     Concat,
     /// `RANDOMKEY`.
     Any,
+    /// `FUNCTION LOAD`: every node must answer the same.
+    Agree,
+    /// `SCRIPT LOAD`: the same, and nodes that come later are given the script too.
+    LoadScript,
+    /// `SCRIPT FLUSH`.
+    FlushScripts,
+    /// `SCRIPT EXISTS`: a script that one node lacks does not exist.
+    Least,
+    /// `SCRIPT KILL`: it is enough that one node had something to stop.
+    Stop,
+    /// `SLOWLOG GET`: newest first, as many as were asked for.
+    SlowLog,
+    /// `LATENCY LATEST`: one entry per event.
+    Latest,
+    /// `LATENCY HISTORY`: oldest first.
+    History,
 }
 
 /// Why a request cannot be served. `Display` is the text of the error reply.
@@ -65,6 +84,10 @@ pub(crate) enum Refusal {
     Subcommand { command: &'static str, given: String },
     #[error("ERR '{}' without a key cannot be routed: the proxy chooses the node by key", .0.name)]
     NoKey(Named),
+    #[error("ERR '{}' names another database; the cluster has only database 0", .0.name)]
+    Database(Named),
+    #[error("ERR '{}' with a pattern reads keys that may be on other nodes; give the pattern the {{tag}} of the key", .0.name)]
+    Pattern(Named),
     #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own; nothing of it is executed", .0.name)]
     Transaction(Named),
     #[error("ERR '{}' is not served by the proxy: channels need a connection of their own", .0.name)]
@@ -99,6 +122,11 @@ impl Refusal {
 enum Handling {
     Local,
     ByKey,
+    /// By key, unless the arguments ask for what only one server alone can do.
+    ByKeyUnless(Objection),
+    /// By key; without one, on one node under this name.
+    ByKeyOr(&'static str),
+    Keyless,
     Split(Split),
     Every(FanOut),
     Scan,
@@ -107,6 +135,9 @@ enum Handling {
     BySubcommand,
 }
 
+/// Looks for what a request must not ask for.
+type Objection = fn(&Request<'_>) -> Option<fn(Named) -> Refusal>;
+
 /// One entry per command and subcommand.
 static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
     let mut handling = vec![Handling::ByKey; commands::ID_COUNT];
@@ -114,7 +145,7 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
         handling[command.id.index()] = of_command(command);
         for subcommand in command.subcommands {
             let local = LOCAL.contains(&command.name);
-            handling[subcommand.id.index()] = if local { Handling::Local } else { of_class(subcommand) };
+            handling[subcommand.id.index()] = if local { Handling::Local } else { of_subcommand(subcommand) };
         }
     }
     handling
@@ -122,7 +153,7 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
 
 /// What the proxy answers by itself. Everything that a client library sends when it connects is here, so no
 /// client fails at its handshake.
-const LOCAL: [&str; 20] = [
+const LOCAL: [&str; 19] = [
     "ping",
     "echo",
     "quit",
@@ -138,9 +169,8 @@ const LOCAL: [&str; 20] = [
     "role",
     "module",
     "time",
-    "slowlog",
-    "latency",
     "wait",
+    "waitaof",
     "readonly",
     "readwrite",
 ];
@@ -156,9 +186,63 @@ fn of_command(command: &Command) -> Handling {
         "keys" => Handling::Every(FanOut::Concat),
         "randomkey" => Handling::Every(FanOut::Any),
         "scan" => Handling::Scan,
+        "copy" => Handling::ByKeyUnless(names_another_database),
+        "move" | "swapdb" => Handling::Refuse(Refusal::Database),
+        "sort" | "sort_ro" => Handling::ByKeyUnless(looks_at_other_keys),
+        // Without a key the node is not known, so nothing may be written: it would never be found again.
+        "eval" | "eval_ro" => Handling::ByKeyOr("EVAL_RO"),
+        "evalsha" | "evalsha_ro" => Handling::ByKeyOr("EVALSHA_RO"),
+        "fcall" | "fcall_ro" => Handling::ByKeyOr("FCALL_RO"),
+        "lolwut" => Handling::Keyless,
         _ if !command.subcommands.is_empty() => Handling::BySubcommand,
         _ => of_class(command),
     }
+}
+
+fn of_subcommand(subcommand: &Command) -> Handling {
+    match subcommand.name {
+        "script|load" => Handling::Every(FanOut::LoadScript),
+        "script|flush" => Handling::Every(FanOut::FlushScripts),
+        "script|exists" => Handling::Every(FanOut::Least),
+        "script|kill" | "function|kill" => Handling::Every(FanOut::Stop),
+        "function|load" | "function|delete" | "function|flush" | "function|restore" => {
+            Handling::Every(FanOut::Agree)
+        }
+        // All nodes have the same ones.
+        "script|show" | "function|list" | "function|dump" => Handling::Keyless,
+        "slowlog|get" | "commandlog|get" => Handling::Every(FanOut::SlowLog),
+        "slowlog|len" | "commandlog|len" | "latency|reset" => Handling::Every(FanOut::Sum),
+        "slowlog|reset" | "commandlog|reset" | "memory|purge" => Handling::Every(FanOut::First),
+        "latency|latest" => Handling::Every(FanOut::Latest),
+        "latency|history" => Handling::Every(FanOut::History),
+        "script|debug" | "function|stats" => Handling::Refuse(Refusal::Admin),
+        _ if subcommand.short_name() == "help" => Handling::Keyless,
+        _ => of_class(subcommand),
+    }
+}
+
+/// `COPY … DB n`.
+fn names_another_database(request: &Request<'_>) -> Option<fn(Named) -> Refusal> {
+    let mut options = request.args().skip(3);
+    options.find(|option| option.eq_ignore_ascii_case(b"DB"))?;
+    (options.next()? != b"0").then_some(Refusal::Database as fn(Named) -> Refusal)
+}
+
+/// `SORT … BY pattern GET pattern`: a pattern without a `*` names no key, and one with the key's own tag names
+/// keys of the same node.
+fn looks_at_other_keys(request: &Request<'_>) -> Option<fn(Named) -> Refusal> {
+    let key = request.arg(1);
+    let is_near = |pattern: &[u8]| {
+        !pattern.contains(&b'*') || (hash_tag(pattern) != pattern && hash_tag(pattern) == hash_tag(key))
+    };
+    let mut options = request.args().skip(2);
+    while let Some(option) = options.next() {
+        let takes_pattern = [&b"BY"[..], b"GET"].iter().any(|name| option.eq_ignore_ascii_case(name));
+        if takes_pattern && !options.next().is_none_or(is_near) {
+            return Some(Refusal::Pattern);
+        }
+    }
+    None
 }
 
 fn of_class(command: &Command) -> Handling {
@@ -183,6 +267,15 @@ pub(crate) fn plan(command: &'static Command, request: &Request<'_>) -> Plan {
 fn planned(command: &'static Command, handling: Handling, request: &Request<'_>) -> Plan {
     match handling {
         Handling::ByKey => by_key(command, request),
+        Handling::ByKeyUnless(objection) => match objection(request) {
+            Some(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
+            None => by_key(command, request),
+        },
+        Handling::ByKeyOr(name) => match by_key(command, request) {
+            Plan::Refuse(Refusal::NoKey(_)) => Plan::Keyless(Some(name)),
+            plan => plan,
+        },
+        Handling::Keyless => Plan::Keyless(None),
         Handling::Local => Plan::Local,
         Handling::Split(Split::Pairs) if request.len().is_multiple_of(2) => {
             Plan::Refuse(Refusal::arity(command))
@@ -281,6 +374,17 @@ mod tests {
             ("MEMORY USAGE k", "one [2]"),
             ("EVAL x y k", "ERR value is not an integer or out of range"),
             ("EVAL x 1 k", "one [3]"),
+            ("EVAL x 0", "Keyless(Some(\"EVAL_RO\"))"),
+            ("EVALSHA_RO x 0 arg", "Keyless(Some(\"EVALSHA_RO\"))"),
+            ("FUNCTION LIST", "Keyless(None)"),
+            ("OBJECT HELP", "Keyless(None)"),
+            ("SCRIPT LOAD x", "Every(LoadScript)"),
+            ("SCRIPT EXISTS x y", "Every(Least)"),
+            ("SLOWLOG GET 5", "Every(SlowLog)"),
+            ("COPY a b REPLACE", "one [1, 2]"),
+            ("COPY a b DB 0", "one [1, 2]"),
+            ("SORT l BY nosort GET # STORE d", "one [1, 7]"),
+            ("SORT {t}l BY {t}w_* GET {t}o_*->f", "one [1]"),
             ("XREAD COUNT 2 STREAMS s 0", "one [4]"),
             ("XREAD BLOCK 0 STREAMS s 0", "block [4]"),
             ("BLPOP a b 0", "block [1, 2]"),
@@ -311,7 +415,12 @@ mod tests {
             assert_eq!(planned(line), expected, "{line}");
         }
         for (line, word) in [
-            ("EVAL x 0", "without a key"),
+            ("COPY a b DB 1", "only database 0"),
+            ("MOVE a 1", "only database 0"),
+            ("SORT l BY w_*", "other nodes"),
+            ("SORT l GET # GET {x}o_*", "other nodes"),
+            ("SORT_RO {t}l BY {u}w_*", "other nodes"),
+            ("MEMORY STATS", "administers"),
             ("MULTI", "transaction"),
             ("SUBSCRIBE c", "channels"),
             ("SHUTDOWN", "administers"),

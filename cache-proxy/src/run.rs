@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::listener::Listeners;
 use crate::metrics;
 use crate::pulse::{Heart, Pulse, Silence, all_beat, pulse};
 use crate::reporter::Reporter;
+use crate::shared::Shared;
 use crate::stats::Published;
 use crate::view_follower::ViewFollower;
 use crate::worker::{self, Wiring};
@@ -63,7 +63,7 @@ pub async fn run(
     let follower = ViewFollower::new(&config, client.clone(), routing)?;
 
     let Listeners { of_worker, admin, address } = listeners;
-    let clients = Arc::new(AtomicUsize::new(0));
+    let shared = Arc::<Shared>::default();
     let workers = start_workers(of_worker, |listeners, published, heart| Wiring {
         config: Arc::clone(&config),
         listeners,
@@ -72,7 +72,7 @@ pub async fn run(
         heart,
         suspicions: suspect.clone(),
         published,
-        clients: Arc::clone(&clients),
+        shared: Arc::clone(&shared),
     })?;
 
     let readiness = Readiness::new();

@@ -37,6 +37,8 @@ const PART: u64 = 1 << 62;
 /// Nor this one.
 const HANDSHAKE: u64 = 1 << 63;
 
+const NOBODY: u64 = HANDSHAKE | 1;
+
 /// What a [`Target`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receiver {
@@ -46,11 +48,16 @@ pub(crate) enum Receiver {
     Part(GatherId, u16),
     /// The proxy itself: the reply to a connection's own handshake.
     Handshake,
+    /// Nobody waits for it.
+    Nobody,
 }
 
 impl Target {
     /// The proxy itself.
     pub(crate) const HANDSHAKE: Self = Self { who: 0, which: HANDSHAKE };
+
+    /// Nobody: the reply is dropped.
+    pub(crate) const NOBODY: Self = Self { who: 0, which: NOBODY };
 
     /// A client's place in line.
     #[inline]
@@ -71,7 +78,8 @@ impl Target {
         let (index, serial) = (self.who as u32, (self.who >> 32) as u32);
         match self.which {
             place if place < PART => Receiver::Client(ClientId { index, serial }, place),
-            HANDSHAKE.. => Receiver::Handshake,
+            HANDSHAKE => Receiver::Handshake,
+            NOBODY.. => Receiver::Nobody,
             part => Receiver::Part(index, part as u16),
         }
     }
@@ -87,5 +95,6 @@ mod tests {
         assert_eq!(Target::client(id, PART - 1).receiver(), Receiver::Client(id, PART - 1));
         assert_eq!(Target::part(u32::MAX, u16::MAX).receiver(), Receiver::Part(u32::MAX, u16::MAX));
         assert_eq!(Target::HANDSHAKE.receiver(), Receiver::Handshake);
+        assert_eq!(Target::NOBODY.receiver(), Receiver::Nobody);
     }
 }

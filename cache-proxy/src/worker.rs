@@ -13,7 +13,6 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use cluster::Routing;
@@ -32,6 +31,7 @@ use crate::node_link::{self, LinkSocket};
 use crate::outbox::{RareWork, Suspicion};
 use crate::pulse::Heart;
 use crate::session::{ClientSocket, Session};
+use crate::shared::Shared;
 use crate::signal::Signal;
 use crate::stats::Published;
 use crate::target::ClientId;
@@ -63,8 +63,7 @@ pub(crate) struct Wiring {
     pub(crate) heart: Heart,
     pub(crate) suspicions: mpsc::Sender<Suspicion>,
     pub(crate) published: Arc<Published>,
-    /// Clients of all workers together.
-    pub(crate) clients: Arc<AtomicUsize>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// The shared state of one worker's tasks.
@@ -106,8 +105,8 @@ pub(crate) fn run(wiring: Wiring) -> std::io::Result<()> {
 }
 
 async fn serve(wiring: Wiring) -> std::io::Result<()> {
-    let Wiring { config, listeners, routing, phases, heart, suspicions, published, clients } = wiring;
-    let mut dispatcher = Dispatcher::new(Arc::clone(&config), Instant::now(), clients);
+    let Wiring { config, listeners, routing, phases, heart, suspicions, published, shared } = wiring;
+    let mut dispatcher = Dispatcher::new(Arc::clone(&config), Instant::now(), shared);
     dispatcher.published = published;
     let worker = Rc::new(Worker {
         dispatcher: RefCell::new(dispatcher),

@@ -4,6 +4,7 @@ mod bench;
 mod blocking;
 mod bounds;
 mod failover;
+mod fan_out;
 mod requests;
 
 pub(crate) use bench::Bench;

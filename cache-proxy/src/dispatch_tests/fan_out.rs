@@ -1,0 +1,129 @@
+//! What concerns all nodes, or any: scripts, logs, and commands without a key.
+
+use resp::Protocol;
+
+use super::Bench;
+
+const SHA: &str = "$4\r\nabcd\r\n";
+
+fn lines(line: &str) -> Vec<String> {
+    vec![line.to_owned()]
+}
+
+#[test]
+fn a_script_is_loaded_on_all_nodes_and_on_those_that_come_later() {
+    let mut bench = Bench::new(3);
+    bench.set_routable("n3", false);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD return");
+    for node in ["n1", "n2"] {
+        assert_eq!(bench.sent(node), lines("SCRIPT LOAD return"));
+        bench.answer(node, SHA);
+    }
+    assert_eq!(bench.read(client), SHA);
+    bench.set_routable("n3", true);
+    let key = bench.key_on("n3", 0);
+    bench.send(client, &format!("EVALSHA abcd 1 {key}"));
+    bench.connect_links();
+    // The handshake has been answered; the script goes before what was held.
+    let expected = ["SCRIPT LOAD return".to_owned(), format!("EVALSHA abcd 1 {key}")];
+    assert_eq!(bench.sent("n3"), expected);
+    bench.answer("n3", &format!("{SHA}:7\r\n"));
+    assert_eq!(bench.read(client), ":7\r\n");
+}
+
+#[test]
+fn a_node_that_knows_no_scripts_is_no_failure() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD return");
+    bench.answer("n1", SHA);
+    assert_eq!(bench.read(client), SHA);
+    bench.fail("n1");
+    bench.connect_links();
+    assert_eq!(bench.sent("n1"), lines("SCRIPT LOAD return"));
+    // Lost before it has answered: nobody waits for it.
+    bench.fail("n1");
+    bench.connect_links();
+    bench.answer("n1", "-ERR unknown command 'SCRIPT'\r\n");
+    bench.send(client, "GET k");
+    bench.answer("n1", "$-1\r\n");
+    assert_eq!(bench.read(client), "$-1\r\n");
+}
+
+#[test]
+fn what_was_flushed_or_refused_is_not_given_to_anybody() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD bad");
+    bench.answer("n1", "-ERR Error compiling script\r\n");
+    bench.send(client, "SCRIPT LOAD good");
+    bench.answer("n1", SHA);
+    bench.send(client, "SCRIPT FLUSH");
+    bench.answer("n1", "+OK\r\n");
+    assert_eq!(bench.read(client), format!("-ERR Error compiling script\r\n{SHA}+OK\r\n"));
+    bench.fail("n1");
+    bench.connect_links();
+    assert!(bench.sent("n1").is_empty());
+}
+
+#[test]
+fn a_script_without_a_key_may_only_read_and_runs_on_one_node() {
+    let mut bench = Bench::new(3);
+    let client = bench.client();
+    let mut nodes = std::collections::BTreeSet::new();
+    for number in 0..40 {
+        bench.send(client, &format!("eval return:{number} 0"));
+        let [(node, sent)] = bench.sent_to_all().try_into().unwrap();
+        assert_eq!(sent, lines(&format!("EVAL_RO return:{number} 0")));
+        bench.answer(&node, ":1\r\n");
+        nodes.insert(node);
+    }
+    assert_eq!(nodes.len(), 3, "they spread");
+    assert_eq!(bench.read(client), ":1\r\n".repeat(40));
+}
+
+#[test]
+fn a_script_without_a_key_goes_to_another_node_when_its_own_is_lost() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "EVAL return 0");
+    let [(node, _)] = bench.sent_to_all().try_into().unwrap();
+    bench.fail(&node);
+    bench.set_routable(&node, false);
+    let [(other, sent)] = bench.sent_to_all().try_into().unwrap();
+    assert_eq!(sent, lines("EVAL_RO return 0"));
+    bench.answer(&other, ":1\r\n");
+    assert_eq!(bench.read(client), ":1\r\n");
+}
+
+#[test]
+fn slow_logs_are_one_log() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "SLOWLOG GET 1");
+    bench.answer("n1", "*1\r\n*3\r\n:4\r\n:100\r\n:5\r\n");
+    bench.answer("n2", "*1\r\n*3\r\n:2\r\n:200\r\n:6\r\n");
+    assert_eq!(bench.read(client), format!("*1\r\n*3\r\n:{}\r\n:200\r\n:6\r\n", 2 << 12 | 1));
+    bench.send(client, "SLOWLOG GET x");
+    bench.answer("n1", "-ERR not an integer\r\n");
+    bench.answer("n2", "-ERR not an integer\r\n");
+    assert_eq!(bench.read(client), "-ERR not an integer\r\n");
+    bench.send(client, "SLOWLOG LEN");
+    bench.answer("n1", ":3\r\n");
+    bench.answer("n2", ":4\r\n");
+    assert_eq!(bench.read(client), ":7\r\n");
+}
+
+#[test]
+fn scripts_are_provided_in_both_protocol_versions() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD return");
+    bench.answer("n1", SHA);
+    bench.send(client, "HELLO 3");
+    bench.read(client);
+    bench.send(client, "GET k");
+    bench.connect_links();
+    assert_eq!(bench.sent_over("n1", Protocol::Resp3), ["SCRIPT LOAD return", "GET k"]);
+}

@@ -1,0 +1,15 @@
+//! What the workers of a process share. None of it is touched by a request that is passed on.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+
+use crate::scripts::Scripts;
+
+/// What the workers of a process share.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Clients of all workers together.
+    pub(crate) clients: AtomicUsize,
+    /// The scripts that clients of any worker have loaded.
+    pub(crate) scripts: Mutex<Scripts>,
+}

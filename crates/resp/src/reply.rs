@@ -1,7 +1,8 @@
 //! Finds the end of each reply in a node's byte stream, RESP2 or RESP3.
 //!
 //! Nesting is a stack of counts instead of recursion, so its depth is a limit and not a stack overflow, and a
-//! scan can stop at any byte and go on later. Streamed aggregates (`*?`) and strings (`$?`) are refused: no
+//! scan can stop at any byte and go on later. What it has looked at it can do without (`skip`): a reply far larger
+//! than its buffer passes through in pieces. Streamed aggregates (`*?`) and strings (`$?`) are refused: no
 //! Redis or Valkey sends them.
 
 use crate::number::{Header, header};
@@ -58,6 +59,20 @@ impl ReplyScanner {
     /// once.
     pub fn wanted_len(&self) -> usize {
         self.at
+    }
+
+    /// How many of the `arrived` bytes of the unfinished reply it does not need any more.
+    pub fn done_with(&self, arrived: usize) -> usize {
+        // The CRLF behind a bulk string is still to be seen.
+        let done = if self.in_bulk { self.at - 2 } else { self.at };
+        done.min(arrived)
+    }
+
+    /// Forgets the first `len` bytes of the unfinished reply, at most [`Self::done_with`]: the next scan's buffer
+    /// starts behind them, and the end it finds is counted from there.
+    pub fn skip(&mut self, len: usize) {
+        self.at -= len;
+        self.searched = self.searched.saturating_sub(len);
     }
 
     /// Takes one element (for an aggregate: its header). `false`: the buffer ends inside it.
@@ -247,6 +262,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_reply_that_passes_through_in_pieces_ends_where_it_would_whole() {
+        let bytes = b"*3\r\n$5\r\nhello\r\n-an error\r\n%1\r\n$0\r\n\r\n:12\r\n";
+        let mut scanner = ReplyScanner::new(Limits::default());
+        let (mut start, mut most_kept) = (0, 0);
+        for arrived in 1..bytes.len() {
+            assert_eq!(scanner.scan(&bytes[start..arrived]), Ok(None), "{arrived}");
+            let done = scanner.done_with(arrived - start);
+            scanner.skip(done);
+            start += done;
+            most_kept = most_kept.max(arrived - start);
+        }
+        assert_eq!(scanner.scan(&bytes[start..]), Ok(Some(bytes.len() - start)));
+        assert_eq!(most_kept, "-an error\r".len(), "no more than a line is kept");
+        assert_eq!((scanner.wanted_len(), scanner.scan(b"+OK\r\n")), (0, Ok(Some(5))));
     }
 
     #[test]

@@ -115,6 +115,31 @@ fn reply_borders(bytes: &[u8], pieces: &[usize]) -> Vec<usize> {
     borders
 }
 
+/// The same, by a reader that gives away what the scanner is done with: `gifts` says how much of it each time.
+fn borders_in_passing(bytes: &[u8], pieces: &[usize], gifts: &[usize]) -> Vec<usize> {
+    let mut scanner = ReplyScanner::new(Limits::default());
+    let mut gifts = gifts.iter().cycle();
+    let (mut borders, mut start, mut arrived) = (Vec::new(), 0, 0);
+    for piece in pieces.iter().cycle() {
+        arrived = (arrived + piece).min(bytes.len());
+        while start < arrived {
+            if let Some(len) = scanner.scan(&bytes[start..arrived]).unwrap() {
+                start += len;
+                borders.push(start);
+                continue;
+            }
+            let gift = scanner.done_with(arrived - start).min(*gifts.next().unwrap());
+            scanner.skip(gift);
+            start += gift;
+            break;
+        }
+        if arrived == bytes.len() {
+            return borders;
+        }
+    }
+    borders
+}
+
 fn resp2_borders(bytes: &[u8]) -> Vec<usize> {
     let (mut borders, mut start) = (Vec::new(), 0);
     while start < bytes.len() {
@@ -148,11 +173,14 @@ proptest! {
     fn replies_end_where_the_oracle_says(
         replies in prop::collection::vec(reply(), 1..6),
         pieces in prop::collection::vec(1_usize..64, 1..8),
+        gifts in prop::collection::vec(0_usize..100, 1..8),
     ) {
         let resp2 = encoded(&replies, Protocol::Resp2);
         prop_assert_eq!(reply_borders(&resp2, &pieces), resp2_borders(&resp2));
+        prop_assert_eq!(borders_in_passing(&resp2, &pieces, &gifts), resp2_borders(&resp2));
         let resp3 = encoded(&replies, Protocol::Resp3);
         prop_assert_eq!(reply_borders(&resp3, &pieces), resp3_borders(&resp3));
+        prop_assert_eq!(borders_in_passing(&resp3, &pieces, &gifts), resp3_borders(&resp3));
     }
 
     #[test]
@@ -195,7 +223,33 @@ proptest! {
     ) {
         prop_assert_eq!(request_verdict(&bytes, piece), request_verdict(&bytes, bytes.len().max(1)));
         prop_assert_eq!(reply_verdict(&bytes, piece), reply_verdict(&bytes, bytes.len().max(1)));
+        prop_assert_eq!(verdict_in_passing(&bytes, piece), reply_verdict(&bytes, bytes.len().max(1)));
     }
+}
+
+/// The verdict of a reader that gives away all that the scanner is done with.
+fn verdict_in_passing(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<String>) {
+    let mut scanner = ReplyScanner::new(Limits::default());
+    let (mut lens, mut given, mut start, mut arrived) = (Vec::new(), 0, 0, 0);
+    while arrived < bytes.len() {
+        arrived = (arrived + piece).min(bytes.len());
+        while start < arrived {
+            match scanner.scan(&bytes[start..arrived]) {
+                Ok(Some(len)) => {
+                    lens.push(std::mem::take(&mut given) + len);
+                    start += len;
+                }
+                Ok(None) => {
+                    let done = scanner.done_with(arrived - start);
+                    scanner.skip(done);
+                    (given, start) = (given + done, start + done);
+                    break;
+                }
+                Err(error) => return (lens, Some(error.to_string())),
+            }
+        }
+    }
+    (lens, None)
 }
 
 /// The requests found, and the error that ended the stream, if one did.

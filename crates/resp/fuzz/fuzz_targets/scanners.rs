@@ -1,5 +1,5 @@
-//! Any bytes through both scanners: no panic, the same verdict however the bytes are split, and the same
-//! borders as `redis-protocol` wherever that finds a frame and our stricter rules accept it.
+//! Any bytes through both scanners: no panic, the same verdict however the bytes are split and however many of those
+//! looked at are given away (`skip`), and the same borders as `redis-protocol` wherever that finds a frame and our stricter rules accept it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -28,6 +28,7 @@ fuzz_target!(|input: (u8, &[u8])| {
         borders(bytes, piece, |buf| scanner.scan(buf))
     };
     assert_eq!(replies(piece), replies(whole));
+    assert_eq!(replies_in_passing(bytes, piece), replies(whole));
     agree_with_oracle(bytes, &replies(whole).0);
 });
 
@@ -47,6 +48,33 @@ fn borders(
                     found.push(start);
                 }
                 Ok(None) => break,
+                Err(error) => return (found, Some(error)),
+            }
+        }
+    }
+    (found, None)
+}
+
+/// The borders of replies for a reader that gives away what the scanner is done with, more or less of it.
+fn replies_in_passing(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<ProtocolError>) {
+    let mut scanner = ReplyScanner::new(Limits::default());
+    let (mut found, mut start, mut arrived) = (Vec::new(), 0, 0);
+    while arrived < bytes.len() {
+        arrived = (arrived + piece).min(bytes.len());
+        while start < arrived {
+            match scanner.scan(&bytes[start..arrived]) {
+                Ok(Some(len)) => {
+                    start += len;
+                    found.push(start);
+                }
+                Ok(None) => {
+                    let done = scanner.done_with(arrived - start);
+                    // As random as the input: its bytes say how much.
+                    let given = done.min(usize::from(bytes[arrived - 1]));
+                    scanner.skip(given);
+                    start += given;
+                    break;
+                }
                 Err(error) => return (found, Some(error)),
             }
         }

@@ -44,10 +44,10 @@ impl Dispatcher {
         }
     }
 
-    /// Answers every blocked client as if its time were up, and has new ones answered so: the proxy leaves.
+    /// Answers every blocked client as if its time were up (but for those whose answer is on its way), and has new ones answered so: the proxy leaves.
     pub(crate) fn unblock_all(&mut self) {
         self.leaving = true;
-        let is_blocked = |link: &Link| matches!(link.pin, Some(Pin::Blocked(_)));
+        let is_blocked = |link: &Link| matches!(link.pin, Some(Pin::Blocked(_))) && link.download.is_none();
         let blocked: Vec<_> =
             self.links.iter().filter(|(_, link)| is_blocked(link)).map(|(id, _)| id).collect();
         blocked.into_iter().for_each(|id| self.unblock(id));

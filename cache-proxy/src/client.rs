@@ -14,6 +14,10 @@ use crate::replies::{Place, Replies, SpareBuffers};
 /// allocate; 10 000 idle ones hold 40 MB at most.
 const KEPT_OUTPUT: usize = 4 * 1024;
 
+/// Written bytes are dropped from the front once there are this many of them and they are the larger half: each byte
+/// then moves at most once more.
+const COMPACT_AFTER: usize = 64 * 1024;
+
 /// Most replies that a client may be owed: a pipeline deeper than this gains nothing.
 const LARGEST_WINDOW: usize = 256;
 
@@ -61,6 +65,8 @@ pub(crate) struct Client {
     pub(crate) unread: usize,
     /// A link it feeds is full; it is not read until that one has drained.
     pub(crate) choked: bool,
+    /// Links are not read because it does not take what comes over them.
+    pub(crate) halts_links: bool,
     replies: Replies,
     output: Vec<u8>,
     written: usize,
@@ -91,6 +97,7 @@ impl Client {
             in_lingering: false,
             unread: 0,
             choked: false,
+            halts_links: false,
             replies: Replies::default(),
             output: Vec::new(),
             written: 0,
@@ -120,6 +127,26 @@ impl Client {
     pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
         self.largest = reply.len().max(self.largest - self.largest / 8);
         self.replies.fill(place, reply, &mut self.output, spare);
+    }
+
+    /// Takes a piece of the reply for `place`; its end is for [`Self::fill`].
+    pub(crate) fn extend(&mut self, place: Place, piece: &[u8]) {
+        self.replies.extend(place, piece, &mut self.output);
+    }
+
+    /// Forgets the pieces of the reply for `place`, if they have not gone to the output: its end will not come.
+    pub(crate) fn withdraw(&mut self, place: Place) -> bool {
+        self.replies.withdraw(place)
+    }
+
+    /// Bytes that wait where a piece of the reply for `place` goes.
+    pub(crate) fn waiting_at(&self, place: Place) -> usize {
+        if self.replies.is_first(place) { self.unwritten().len() } else { self.replies.early_bytes() }
+    }
+
+    /// Notes how long a reply was that came in pieces.
+    pub(crate) fn note_reply_len(&mut self, len: usize) {
+        self.largest = self.largest.max(len);
     }
 
     /// Takes a message that answers no request. It never lands inside of a reply; the caller bounds the backlog and
@@ -181,7 +208,17 @@ impl Client {
             self.output.clear();
             self.output.shrink_to(KEPT_OUTPUT);
             self.written = 0;
+        } else if self.written > COMPACT_AFTER && self.written * 2 > self.output.len() {
+            self.give_back_written();
         }
+    }
+
+    /// A client that always has more to come never has all of it written.
+    #[cold]
+    fn give_back_written(&mut self) {
+        self.output.drain(..self.written);
+        self.output.shrink_to(self.output.len().max(COMPACT_AFTER) * 2);
+        self.written = 0;
     }
 
     /// Whether everything it asked for has been written.

@@ -30,7 +30,7 @@ use crate::outbox::{Outbox, RareWork};
 use crate::pin::IdlePins;
 use crate::pipeline::Waiter;
 use crate::plan::{self, Plan};
-use crate::refuse::NO_NODE;
+use crate::refuse::{GATHERED_TOO_LARGE, NO_NODE};
 use crate::replies::SpareBuffers;
 use crate::serving::node_of_all;
 use crate::shared::Shared;
@@ -141,11 +141,14 @@ impl Dispatcher {
     /// Forgets a client; replies still on their way to it will reach nobody.
     pub(crate) fn disconnect(&mut self, id: ClientId) {
         let Some(client) = self.client(id) else { return };
-        let pinned = client.blocked_on;
+        let (pinned, halts_links) = (client.blocked_on, client.halts_links);
         self.clients.remove(id.index as usize);
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
         // At once: a node that still sees it blocked would give it an element that nobody gets.
         pinned.into_iter().for_each(|link| self.drop_pinned(link));
+        if halts_links {
+            self.resume_links_of(id);
+        }
     }
 
     /// The client, if it is still there.
@@ -253,7 +256,7 @@ impl Dispatcher {
         }
     }
 
-    fn client_behind(&self, mut target: Target) -> Option<ClientId> {
+    pub(crate) fn client_behind(&self, mut target: Target) -> Option<ClientId> {
         loop {
             match target.receiver() {
                 Receiver::Client(id, _) => return Some(id),
@@ -322,7 +325,9 @@ impl Dispatcher {
 
     #[cold]
     fn open_shared_link(&mut self, node: NodeIndex, protocol: Protocol) -> LinkId {
-        let Some(id) = self.open_link(node, protocol) else { return LinkId::MAX };
+        let Some(id) = self.take_idle_pin(node, protocol).or_else(|| self.open_link(node, protocol)) else {
+            return LinkId::MAX;
+        };
         self.link_of[node.get()][protocol as usize] = Some(id);
         id
     }
@@ -343,11 +348,20 @@ impl Dispatcher {
     /// When the connection is out of step or refused its handshake, and must be given up.
     #[inline]
     pub(crate) fn reply(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
-        let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
         if reply.first() == Some(&b'>') {
             // A push is nobody's reply.
             return Ok(());
         }
+        self.answer(link, reply)
+    }
+
+    /// Gives the first waiter of a link its reply, or the rest of it.
+    ///
+    /// # Errors
+    /// As [`Self::reply`].
+    #[inline]
+    pub(crate) fn answer(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
+        let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
         entry.heard = self.now;
         let Some(waiter) = entry.pipeline.pop() else { return Err(unasked(reply)) };
         let is_pinned = entry.pin.is_some();
@@ -362,7 +376,8 @@ impl Dispatcher {
         let class = self.published.traffic.class(waiter.class);
         entry.traffic.answered(waiter.class, took);
         class.durations.observe(took);
-        if reply.first() == Some(&b'-') {
+        // The last piece of a large reply may look like one.
+        if reply.first() == Some(&b'-') && entry.download.is_none() {
             entry.traffic.errors.add(reply);
             class.errors.add(reply);
         }
@@ -404,9 +419,10 @@ impl Dispatcher {
 
     fn deliver_part(&mut self, gather: u32, part: u16, reply: &[u8]) {
         let index = gather as usize;
-        if self.gathers.get_mut(index).is_some_and(|gather| gather.take(part, reply)) {
+        let most = self.limits.close_at;
+        if self.gathers.get_mut(index).is_some_and(|gather| gather.take(part, reply, most)) {
             let gather = self.gathers.remove(index);
-            let reply = gather.merged();
+            let Some(reply) = gather.merged() else { return self.fail(gather.target, GATHERED_TOO_LARGE) };
             self.remember_script(&gather, &reply);
             self.deliver(gather.target, &reply);
         }
@@ -422,7 +438,7 @@ impl Dispatcher {
 }
 
 #[cold]
-fn unasked(reply: &[u8]) -> Failure {
+pub(crate) fn unasked(reply: &[u8]) -> Failure {
     /// Enough to recognise a `-ERR max number of clients reached` by.
     const SHOWN: usize = 80;
     let shown = String::from_utf8_lossy(&reply[..reply.len().min(SHOWN)]);

@@ -68,6 +68,11 @@ impl Dispatcher {
             tracing::info!(node = %link.node, "node connection is back");
         }
         self.provide_scripts(id);
+        self.send_held(id);
+    }
+
+    /// Sends what waits for this link.
+    fn send_held(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         for held in self.hold.take_if(|held| held.waits_for(id, link)) {
             if !held.may_repeat() {
@@ -125,14 +130,19 @@ impl Dispatcher {
             let (node, detail) = (link.node.clone(), failure.to_string());
             self.outbox.rare.push(RareWork::Report(Suspicion { node, kind, detail }));
         }
-        let node = link.node.clone();
+        let (node, protocol) = (link.node.clone(), link.protocol);
         self.empty(id);
         if let Some(routing) = self.routing.clone() {
             // Keys that moved while their requests were on the way are served elsewhere now.
             self.resend_if(|held| held.node == node && !held.bound && has_moved(held, &routing));
         }
-        if self.links.get(id).is_some_and(|link| link.pin.is_some()) {
-            self.pinned_failed(id);
+        match self.links.get(id).and_then(|link| link.pin) {
+            Some(Pin::Aside) => {
+                self.drop_pinned(id);
+                self.send_held_for(&node, protocol);
+            }
+            Some(_) => self.pinned_failed(id),
+            None => {}
         }
     }
 
@@ -143,9 +153,20 @@ impl Dispatcher {
         }
     }
 
+    /// Sends what is held for a node over its shared link, if that is up; else it goes when it is.
+    fn send_held_for(&mut self, node: &NodeId, protocol: Protocol) {
+        let index = self.routing.as_ref().and_then(|routing| routing.index_of(node.as_str()));
+        let Some(index) = index else { return };
+        let id = self.link_to(index, protocol);
+        if self.links.get(id).is_some_and(|link| link.up) {
+            self.send_held(id);
+        }
+    }
+
     /// Takes everything off a link and marks it as down.
     fn empty(&mut self, id: LinkId) {
         self.release(id);
+        let begun = self.break_off(id);
         let now = self.now;
         let link = &mut self.links[id];
         if std::mem::take(&mut link.up) {
@@ -157,7 +178,7 @@ impl Dispatcher {
         let pipeline = std::mem::take(&mut link.pipeline);
         let (node, protocol, via) = (link.node.clone(), link.protocol, Via::of(id, link));
         let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
-        for request in pipeline.unanswered() {
+        for request in pipeline.unanswered().skip(usize::from(begun)) {
             let waiter = request.waiter;
             if matches!(waiter.target.receiver(), Receiver::Handshake | Receiver::Nobody) {
                 continue;
@@ -238,7 +259,7 @@ impl Dispatcher {
         self.empty(id);
         let link = self.links.remove(id);
         match link.pin {
-            None => self.hold.leave(&link.node, link.protocol),
+            None | Some(Pin::Aside) => self.hold.leave(&link.node, link.protocol),
             Some(pin) => {
                 self.hold.lose_pinned(id);
                 self.forget_pin(pin);
@@ -287,6 +308,7 @@ impl Dispatcher {
     pub(crate) fn tick(&mut self) {
         self.expire_held();
         self.drop_idle_pins();
+        self.hurry_downloads();
         let (now, config) = (self.now, Arc::clone(&self.config));
         for (id, link) in &mut self.links {
             let Some(oldest) = link.pipeline.oldest().filter(|_| link.is_timed()) else { continue };

@@ -14,6 +14,7 @@ use commands::Class;
 use resp::{Limits, Protocol, RequestScanner};
 
 use crate::link::{Link, LinkId};
+use crate::pin::Pin;
 use crate::target::Target;
 
 /// Most bytes of requests held by one worker. At 100 000 requests of 100 bytes a second and one node of
@@ -56,7 +57,10 @@ pub(crate) enum Via {
 impl Via {
     /// The way of a request that was to travel over this link.
     pub(crate) fn of(id: LinkId, link: &Link) -> Self {
-        if link.pin.is_some() { Self::Pinned(id) } else { Self::Shared }
+        match link.pin {
+            None | Some(Pin::Aside) => Self::Shared,
+            Some(_) => Self::Pinned(id),
+        }
     }
 }
 

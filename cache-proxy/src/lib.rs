@@ -26,6 +26,7 @@ mod dispatch;
 mod dispatch_simulation;
 #[cfg(test)]
 mod dispatch_tests;
+mod download;
 mod drain;
 mod error_kind;
 mod failover;

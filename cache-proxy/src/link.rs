@@ -8,6 +8,7 @@ use std::time::Instant;
 use cluster::{Address, NodeId};
 use resp::Protocol;
 
+use crate::download::Download;
 use crate::pin::Pin;
 use crate::pipeline::Pipeline;
 use crate::target::ClientId;
@@ -33,6 +34,8 @@ pub(crate) struct Link {
     /// Whether it is in the list of links with bytes to write.
     pub(crate) listed: bool,
     pub(crate) pipeline: Pipeline,
+    /// The large reply that is being passed on.
+    pub(crate) download: Option<Download>,
     /// Clients that may not send more until this link has drained.
     pub(crate) choked: Vec<ClientId>,
     /// When it was last reported as slow.
@@ -62,6 +65,7 @@ impl Link {
             heard: now,
             listed: false,
             pipeline: Pipeline::default(),
+            download: None,
             choked: Vec::new(),
             suspected: None,
             failing: false,
@@ -76,7 +80,12 @@ impl Link {
         match self.pin {
             Some(Pin::Idle(_)) => true,
             Some(Pin::Blocked(_)) if self.up => false,
-            _ => !self.pipeline.is_empty(),
+            _ => !self.pipeline.is_empty() && !self.is_halted(),
         }
+    }
+
+    /// Whether it is not read, because a client does not take what comes over it.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.download.as_ref().is_some_and(|download| download.halted)
     }
 }

@@ -74,12 +74,17 @@ fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 8] {
+fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 9] {
     [
         ("requests", "Requests of clients", sum.requests),
         ("requests_held", "Requests that waited because their node was not connected", sum.held),
         ("requests_resent", "Requests sent again, to the same node or to a stand-in", sum.resent),
         ("requests_expired", "Requests given up after their time", sum.expired),
+        (
+            "replies_cut",
+            "Replies cut off in the middle, with their clients, because their node was lost",
+            sum.cut_replies,
+        ),
         ("client_connections", "Clients taken in", sum.accepted_clients),
         (
             "client_connections_rejected",

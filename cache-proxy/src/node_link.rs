@@ -18,11 +18,13 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{sleep, timeout};
 
+use crate::dispatch::Dispatcher;
 use crate::failure::Failure;
 use crate::keepalive;
 use crate::link::{Link, LinkId};
 use crate::read::poll_read;
 use crate::signal::Signal;
+use crate::stream::STREAM_FROM;
 use crate::worker::Worker;
 
 /// First pause before connecting again: a restarting node is back within some of these.
@@ -67,6 +69,11 @@ impl LinkSocket {
                 }
             }
         }
+    }
+
+    /// Has the task look whether it may read again.
+    pub(crate) fn rouse(&self) {
+        self.attention.raise();
     }
 
     /// Ends the connection as one that timed out.
@@ -137,6 +144,8 @@ async fn serve(worker: &Rc<Worker>, id: LinkId, socket: &Rc<LinkSocket>, stream:
         id,
         scanner: ReplyScanner::new(Limits::default()),
         partial: Vec::new(),
+        passing: false,
+        halted: false,
     };
     loop {
         if let Err(failure) = reading.step().await {
@@ -154,6 +163,10 @@ struct Reading {
     scanner: ReplyScanner,
     /// The bytes of an unfinished reply.
     partial: Vec<u8>,
+    /// The reply being read is passed on while it comes.
+    passing: bool,
+    /// Nothing is read: a client does not take what comes.
+    halted: bool,
 }
 
 enum Event {
@@ -172,7 +185,10 @@ impl Reading {
             }
             Event::Read(Err(error)) => Err(Failure::of(&error)),
             Event::Attention if self.socket.given_up.get() => Err(Failure::Timeout),
-            Event::Attention => Ok(()),
+            Event::Attention => {
+                self.halted = self.worker.dispatcher.borrow().is_halted(self.id);
+                Ok(())
+            }
             Event::Writable => {
                 self.socket.blocked.set(false);
                 let mut dispatcher = self.worker.dispatcher.borrow_mut();
@@ -194,6 +210,9 @@ impl Reading {
         {
             return Poll::Ready(Event::Writable);
         }
+        if self.halted {
+            return Poll::Pending;
+        }
         let mut scratch = self.worker.scratch.borrow_mut();
         poll_read(&mut self.reader, context, &mut scratch).map(Event::Read)
     }
@@ -212,15 +231,15 @@ impl Reading {
         let scratch = worker.scratch.borrow();
         let fresh = &scratch[..len];
         if self.partial.is_empty() {
-            let taken = self.replies(fresh)?;
+            let taken = self.replies(&worker, fresh)?;
             self.partial.extend_from_slice(&fresh[taken..]);
         } else {
             self.partial.extend_from_slice(fresh);
             let partial = std::mem::take(&mut self.partial);
-            let taken = self.replies(&partial)?;
+            let taken = self.replies(&worker, &partial)?;
             self.partial = partial;
             self.partial.drain(..taken);
-            if self.partial.is_empty() {
+            if self.partial.len() < KEPT_PARTIAL {
                 self.partial.shrink_to(KEPT_PARTIAL);
             }
         }
@@ -228,8 +247,8 @@ impl Reading {
     }
 
     /// Hands every complete reply in `bytes` to the dispatcher; returns how many bytes they took.
-    fn replies(&mut self, bytes: &[u8]) -> Result<usize, Failure> {
-        let mut dispatcher = self.worker.dispatcher.borrow_mut();
+    fn replies(&mut self, worker: &Rc<Worker>, bytes: &[u8]) -> Result<usize, Failure> {
+        let mut dispatcher = worker.dispatcher.borrow_mut();
         dispatcher.now = Instant::now();
         let mut taken = 0;
         let outcome = loop {
@@ -237,16 +256,40 @@ impl Reading {
                 Ok(Some(len)) => {
                     let reply = &bytes[taken..taken + len];
                     taken += len;
-                    if let Err(failure) = dispatcher.reply(self.id, reply) {
+                    let handed = if std::mem::take(&mut self.passing) {
+                        dispatcher.end_of_reply(self.id, reply)
+                    } else {
+                        dispatcher.reply(self.id, reply)
+                    };
+                    if let Err(failure) = handed {
                         break Err(failure);
                     }
                 }
-                Ok(None) => break Ok(taken),
+                Ok(None) => {
+                    break self.pass_on(&mut dispatcher, &bytes[taken..]).map(|passed| taken + passed);
+                }
                 Err(error) => break Err(Failure::Protocol(error.to_string())),
             }
         };
-        self.worker.settle(&mut dispatcher);
+        worker.settle(&mut dispatcher);
+        self.halted = self.passing && dispatcher.is_halted(self.id);
         outcome
+    }
+
+    /// Passes on what has come of a reply that is too large to wait for its end; returns how many bytes that is.
+    #[inline]
+    fn pass_on(&mut self, dispatcher: &mut Dispatcher, rest: &[u8]) -> Result<usize, Failure> {
+        if !self.passing {
+            let is_large = rest.len().max(self.scanner.wanted_len()) > STREAM_FROM;
+            if !is_large || !dispatcher.may_pass_on(self.id, rest.first()) {
+                return Ok(0);
+            }
+        }
+        let len = self.scanner.done_with(rest.len());
+        self.scanner.skip(len);
+        self.passing = true;
+        dispatcher.pass_on(self.id, &rest[..len])?;
+        Ok(len)
     }
 }
 

@@ -25,6 +25,8 @@ pub(crate) enum RareWork {
     Close(LinkId),
     /// Give up the connection of a link whose node took too long.
     GiveUp(LinkId),
+    /// Read a link that was halted.
+    Resume(LinkId),
     /// Tell the health service.
     Report(Suspicion),
     /// See to it that deadlines are looked at: something is held.

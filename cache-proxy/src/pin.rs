@@ -32,6 +32,8 @@ const IDLE_FOR: Duration = Duration::from_secs(10);
 pub(crate) enum Pin {
     /// Nobody, since then.
     Idle(Instant),
+    /// Those whose requests it had when a client halted it; others go over another link. See `download`.
+    Aside,
     /// This client is blocked.
     Blocked(ClientId),
 }
@@ -85,6 +87,16 @@ impl Dispatcher {
         Some(id)
     }
 
+    /// An idle pinned link that may serve all.
+    pub(crate) fn take_idle_pin(&mut self, node: NodeIndex, protocol: Protocol) -> Option<LinkId> {
+        let id = self.idle_pins.take(node, protocol)?;
+        let link = &mut self.links[id];
+        link.pin = None;
+        link.suspected = None;
+        link.heard = self.now;
+        Some(id)
+    }
+
     /// Takes back a pinned link whose client does not need it any more. The caller has cleaned up what the
     /// connection remembers; one on which something is still on its way is closed.
     pub(crate) fn unpin(&mut self, id: LinkId) {
@@ -112,6 +124,7 @@ impl Dispatcher {
         let link = self.links.remove(id);
         if link.up {
             self.stats.connected_links -= 1;
+            link.traffic.links_up.subtract(1);
         }
         if let Some(pin) = link.pin {
             self.forget_pin(pin);
@@ -131,9 +144,14 @@ impl Dispatcher {
     /// A request over a pinned link has been answered.
     #[cold]
     pub(crate) fn pinned_answered(&mut self, id: LinkId) {
-        if let Some(pin @ Pin::Blocked(_)) = self.links.get(id).and_then(|link| link.pin) {
-            self.forget_pin(pin);
-            self.unpin(id);
+        let Some(link) = self.links.get(id) else { return };
+        match link.pin {
+            Some(pin @ Pin::Blocked(_)) => {
+                self.forget_pin(pin);
+                self.unpin(id);
+            }
+            Some(Pin::Aside) if link.pipeline.is_empty() => self.unpin(id),
+            Some(_) | None => {}
         }
     }
 

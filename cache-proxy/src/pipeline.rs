@@ -91,6 +91,12 @@ impl Pipeline {
         self.sent += len;
     }
 
+    /// The waiter of the next reply; `None` as for [`Self::pop`].
+    pub(crate) fn next_answered(&self) -> Option<&Waiter> {
+        let front = self.waiters.front()?;
+        (self.answered + front.len as usize <= self.sent).then_some(&front.waiter)
+    }
+
     /// Takes the waiter of the next reply. `None`: nobody asked for one, or has not asked to the end yet, so
     /// the node is out of step.
     #[inline]
@@ -131,6 +137,11 @@ impl Pipeline {
     #[inline]
     pub(crate) fn held_bytes(&self) -> usize {
         self.buffer.len()
+    }
+
+    /// Requests on their way.
+    pub(crate) fn len(&self) -> usize {
+        self.waiters.len()
     }
 
     /// Whether nothing is on its way.

@@ -13,6 +13,9 @@ pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster y
 /// The view names no routable node.
 pub(crate) const NO_NODE: &str = "UNAVAILABLE no node of the cluster is in service";
 
+/// What a client may have in replies not taken bounds what is gathered for it, too.
+pub(crate) const GATHERED_TOO_LARGE: &str = "ERR the replies of the nodes together are larger than client-output-buffer-limit; ask for fewer keys at a time";
+
 impl Dispatcher {
     /// Answers with an error.
     #[cold]

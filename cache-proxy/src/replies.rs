@@ -35,7 +35,6 @@ enum Entry {
     /// Arrived before its turn.
     Early(Vec<u8>),
     /// Arrived in part. What has come of the first one is in the output already.
-    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
     UnderWay(Vec<u8>),
 }
 
@@ -86,9 +85,8 @@ impl Replies {
     }
 
     /// Takes the next piece of a reply whose end has not come: for the first place it goes to `out`.
-    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
     pub(crate) fn extend(&mut self, place: Place, piece: &[u8], out: &mut Vec<u8>) {
-        let is_first = place == self.first;
+        let is_first = self.is_first(place);
         let Some(entry) = self.entry(place) else { return };
         if let Entry::Waiting = entry {
             *entry = Entry::UnderWay(Vec::new());
@@ -103,8 +101,25 @@ impl Replies {
         }
     }
 
+    /// Forgets what has come of a reply; `false`: it has gone to the output.
+    pub(crate) fn withdraw(&mut self, place: Place) -> bool {
+        let is_first = self.is_first(place);
+        let Some(entry) = self.entry(place) else { return true };
+        let Entry::UnderWay(begun) = entry else { return true };
+        if !is_first {
+            let len = begun.len();
+            *entry = Entry::Waiting;
+            self.early -= len;
+        }
+        !is_first
+    }
+
+    /// Whether the reply for `place` is the next one.
+    pub(crate) fn is_first(&self, place: Place) -> bool {
+        place == self.first
+    }
+
     /// Takes a message that answers no request: it stands between two replies.
-    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
     pub(crate) fn push(&mut self, message: &[u8], out: &mut Vec<u8>) {
         if !self.is_under_way() {
             return out.extend_from_slice(message);
@@ -114,8 +129,7 @@ impl Replies {
     }
 
     /// Whether the output ends inside of a reply.
-    #[allow(dead_code, reason = "streamed replies and subscriptions are built on it next")]
-    pub(crate) fn is_under_way(&self) -> bool {
+    fn is_under_way(&self) -> bool {
         matches!(self.line.front(), Some(Entry::UnderWay(_)))
     }
 

@@ -63,6 +63,8 @@ counts! {
     client_bytes_in,
     /// Bytes that clients have been sent.
     client_bytes_out,
+    /// Replies cut off in the middle because their node was lost; their clients were closed.
+    cut_replies,
     /// Clients taken in since the start.
     accepted_clients,
     /// Clients turned away because there were too many.

@@ -236,6 +236,7 @@ impl Worker {
                 RareWork::Open(id) => self.open(id),
                 RareWork::Close(id) => self.close(id),
                 RareWork::GiveUp(id) => self.give_up(id),
+                RareWork::Resume(id) => self.resume(id),
                 // A full queue holds reports about the same trouble already.
                 RareWork::Report(suspicion) => drop(self.suspicions.try_send(suspicion)),
                 RareWork::Watch => self.watch(),
@@ -253,7 +254,7 @@ impl Worker {
 
     /// Writes to a client now, or lets its replies wait a moment for those still owed.
     #[inline]
-    fn settle_client(&self, dispatcher: &mut Dispatcher, id: ClientId) {
+    fn settle_client(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId) {
         let Some(client) = dispatcher.client(id) else { return };
         client.listed = false;
         if client.owed() == 0 || client.unwritten().len() >= WRITE_AT || client.closing {
@@ -269,7 +270,7 @@ impl Worker {
     }
 
     /// Looks at a lingering client; `false`: it is no longer one.
-    fn lingers_on(&self, dispatcher: &mut Dispatcher, id: ClientId, now: u64) -> bool {
+    fn lingers_on(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId, now: u64) -> bool {
         let Some(client) = dispatcher.client(id) else { return false };
         if client.lingers_since.is_some_and(|since| since + 1 < now) {
             self.write_to_client(dispatcher, id);
@@ -281,7 +282,7 @@ impl Worker {
 
     /// Writes what a client can take now. What it cannot take is written when its socket has room.
     #[inline]
-    pub(crate) fn write_to_client(&self, dispatcher: &mut Dispatcher, id: ClientId) {
+    pub(crate) fn write_to_client(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId) {
         let sockets = self.sockets.borrow();
         let Some(Some(socket)) = sockets.get(id.index as usize) else { return };
         let Some(client) = dispatcher.client(id) else { return };
@@ -304,6 +305,11 @@ impl Worker {
                 }
             }
         }
+        if client.halts_links {
+            dispatcher.resume_links_of(id);
+            self.settle_rare(dispatcher);
+        }
+        let Some(client) = dispatcher.client(id) else { return };
         let leaving = self.leaving.get();
         if leaving && had_some && client.is_settled() {
             socket.parting.set(true);
@@ -317,6 +323,13 @@ impl Worker {
     fn give_up(&self, id: LinkId) {
         if let Some(Some(link)) = self.links.borrow().get(id) {
             link.socket.give_up();
+        }
+    }
+
+    /// Has a link's task look whether it may read again.
+    fn resume(&self, id: LinkId) {
+        if let Some(Some(link)) = self.links.borrow().get(id) {
+            link.socket.rouse();
         }
     }
 

@@ -1,0 +1,261 @@
+//! Large replies, passed on while they come; and how a client that takes its own slowly is kept from delaying others.
+//!
+//! The pieces of a large reply go to its receiver as the node sends them. While the receiver has `STREAM_AHEAD` bytes
+//! that it has not taken, the link is *halted*: it is not read, so the node stops too, and the proxy holds no more than
+//! that of a reply of any size.
+//!
+//! A link is shared, and the replies of others come behind the large one. So a halted link is set *aside*:
+//! - new requests for its node go over another link, and it becomes an idle pinned one when it has nothing left to do;
+//! - who has requests on it sends nothing more until they are answered, for a later request must not overtake an
+//!   earlier one on another connection;
+//! - when others have waited behind it for `PATIENCE`, it is read again whatever its client takes. The rest piles up
+//!   for that client, up to its output limit; beyond it the client is closed.
+//!
+//! The last rule also holds for a reply that waits for its turn behind one of another node.
+//!
+//! Pure. When to stop reading a socket is the link's task's business; it asks `is_halted`.
+
+use std::time::{Duration, Instant};
+
+use crate::dispatch::{Dispatcher, unasked};
+use crate::failure::Failure;
+use crate::link::{Link, LinkId};
+use crate::outbox::RareWork;
+use crate::pin::Pin;
+use crate::replies::Place;
+use crate::stream::STREAM_AHEAD;
+use crate::target::{ClientId, Receiver};
+
+/// How long others wait behind a reply that its client does not take. A client in the same network takes 10 MB in this
+/// time; with the look at the deadlines every 50 ms nobody is held up for more than 150 ms.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A halted link is read again when its client has no more than this: the node fills the rest while it is written.
+const RESUME_AT: usize = STREAM_AHEAD / 2;
+
+/// Most links per node and protocol version that are set aside at a time: with more slow readers than this, all of
+/// them share one link and its patience. A node has connections to spare for them.
+const MOST_ASIDE: usize = 8;
+
+/// A reply that is passed on while it comes.
+#[derive(Debug, Default)]
+pub(crate) struct Download {
+    /// Bytes passed on so far.
+    passed: usize,
+    /// Its link is not read now.
+    pub(crate) halted: bool,
+    /// When its link was first not read.
+    halted_at: Option<Instant>,
+    /// Others have waited for too long: it is not halted again.
+    hurried: bool,
+}
+
+impl Dispatcher {
+    /// Whether the reply that comes over the link may be passed on before its end is here. A push and the answer to a
+    /// handshake are looked at whole.
+    #[cold]
+    pub(crate) fn may_pass_on(&self, link: LinkId, first: Option<&u8>) -> bool {
+        let waiter = self.links.get(link).and_then(|link| link.pipeline.next_answered());
+        first != Some(&b'>')
+            && waiter.is_some_and(|waiter| !matches!(waiter.target.receiver(), Receiver::Handshake))
+    }
+
+    /// Passes the next piece of a reply on.
+    ///
+    /// # Errors
+    /// When nobody has asked for it.
+    pub(crate) fn pass_on(&mut self, link: LinkId, piece: &[u8]) -> Result<(), Failure> {
+        let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
+        let Some(waiter) = entry.pipeline.next_answered() else { return Err(unasked(piece)) };
+        let target = waiter.target;
+        let download = entry.download.get_or_insert_default();
+        download.passed += piece.len();
+        let hurried = download.hurried;
+        match target.receiver() {
+            Receiver::Client(id, place) => {
+                if self.extend(id, place, piece) && !hurried {
+                    self.halt(link, id);
+                }
+            }
+            Receiver::Part(gather, part) => {
+                let most = self.limits.close_at;
+                if let Some(gather) = self.gathers.get_mut(gather as usize) {
+                    gather.extend(part, piece, most);
+                }
+            }
+            Receiver::Handshake | Receiver::Nobody => {}
+        }
+        Ok(())
+    }
+
+    /// Takes the last piece of a reply that was passed on.
+    ///
+    /// # Errors
+    /// As [`Self::reply`].
+    #[cold]
+    pub(crate) fn end_of_reply(&mut self, link: LinkId, piece: &[u8]) -> Result<(), Failure> {
+        let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
+        let target = entry.pipeline.next_answered().map(|waiter| waiter.target);
+        self.share_again(link);
+        let outcome = self.answer(link, piece);
+        let download = self.links.get_mut(link).and_then(|link| link.download.take());
+        let passed = download.map_or(0, |download| download.passed);
+        if let Some(Receiver::Client(id, _)) = target.map(|target| target.receiver())
+            && let Some(client) = self.client(id)
+        {
+            client.note_reply_len(passed + piece.len());
+        }
+        outcome
+    }
+
+    /// Whether the link is not to be read now.
+    pub(crate) fn is_halted(&self, link: LinkId) -> bool {
+        self.links.get(link).is_some_and(Link::is_halted)
+    }
+
+    /// Gives a client the next piece of a reply. `true`: it has enough for now.
+    fn extend(&mut self, id: ClientId, place: Place, piece: &[u8]) -> bool {
+        let most = self.limits.close_at;
+        // What comes for a client that has left, or is about to, is read off the link and dropped.
+        let Some(client) = self.client(id).filter(|client| !client.killed) else { return false };
+        if client.backlog() > most {
+            tracing::warn!(peer = %client.peer, backlog = client.backlog(), "closing a client: others wait behind the reply that it does not take");
+            client.closing = true;
+            client.killed = true;
+            self.list(id);
+            return false;
+        }
+        client.extend(place, piece);
+        let enough = client.waiting_at(place) > STREAM_AHEAD;
+        self.list(id);
+        self.note_growth(piece.len());
+        enough
+    }
+
+    fn halt(&mut self, link: LinkId, id: ClientId) {
+        let now = self.now;
+        let Some(download) = self.links[link].download.as_mut() else { return };
+        download.halted = true;
+        let first = download.halted_at.replace(download.halted_at.unwrap_or(now)).is_none();
+        if let Some(client) = self.client(id) {
+            client.halts_links = true;
+        }
+        if first {
+            self.set_aside(link);
+        }
+    }
+
+    /// Goes on with the links that a client had halted, as far as it has taken what came over them, or has left.
+    #[cold]
+    pub(crate) fn resume_links_of(&mut self, id: ClientId) {
+        let client = self.clients.get(id.index as usize).filter(|client| client.serial == id.serial);
+        let client = client.filter(|client| !client.killed);
+        let mut halts_more = false;
+        for (link_id, link) in &mut self.links {
+            let Some(download) = link.download.as_mut().filter(|download| download.halted) else { continue };
+            let Some(waiter) = link.pipeline.oldest() else { continue };
+            let place = match waiter.target.receiver() {
+                Receiver::Client(of, place) if of == id => place,
+                _ => continue,
+            };
+            if client.is_some_and(|client| client.waiting_at(place) > RESUME_AT) {
+                halts_more = true;
+                continue;
+            }
+            download.halted = false;
+            // It was not the node that was silent.
+            link.heard = self.now;
+            self.outbox.rare.push(RareWork::Resume(link_id));
+        }
+        if let Some(client) = self.client(id) {
+            client.halts_links = halts_more;
+        }
+    }
+
+    /// Reads on where others have waited for too long. Called at each look at the deadlines.
+    pub(crate) fn hurry_downloads(&mut self) {
+        let now = self.now;
+        for (id, link) in &mut self.links {
+            let others_wait = link.pipeline.len() > 1;
+            let Some(download) = link.download.as_mut().filter(|_| others_wait) else { continue };
+            if download.halted_at.is_some_and(|at| at + PATIENCE <= now) {
+                download.hurried = true;
+                if std::mem::take(&mut download.halted) {
+                    link.heard = now;
+                    self.outbox.rare.push(RareWork::Resume(id));
+                }
+            }
+        }
+    }
+
+    /// Has new requests for the link's node go over another one. Those who have requests on this one wait until these
+    /// are answered.
+    fn set_aside(&mut self, id: LinkId) {
+        let link = &self.links[id];
+        let same = |other: &Link| other.node == link.node && other.protocol == link.protocol;
+        let is_aside = |other: &Link| other.pin == Some(Pin::Aside) && same(other);
+        if self.links.iter().filter(|(_, other)| is_aside(other)).count() >= MOST_ASIDE {
+            return;
+        }
+        let Some(shared) = self.shared_entry(id).filter(|shared| **shared == Some(id)) else { return };
+        *shared = None;
+        let link = &mut self.links[id];
+        link.pin = Some(Pin::Aside);
+        let targets: Vec<_> = link.pipeline.receivers().collect();
+        for target in targets {
+            if let Some(client) = self.client_behind(target).and_then(|id| self.client(id)) {
+                client.barrier = true;
+            }
+        }
+    }
+
+    /// Lets requests go over the link again if no other was needed meanwhile.
+    fn share_again(&mut self, id: LinkId) {
+        if !self.links.get(id).is_some_and(|link| link.pin == Some(Pin::Aside)) {
+            return;
+        }
+        if let Some(shared @ None) = self.shared_entry(id) {
+            *shared = Some(id);
+            self.links[id].pin = None;
+        }
+    }
+
+    /// Where the shared link to the node of `id` is named.
+    fn shared_entry(&mut self, id: LinkId) -> Option<&mut Option<LinkId>> {
+        let link = self.links.get(id)?;
+        let node = self.routing.as_ref()?.index_of(link.node.as_str())?;
+        Some(&mut self.link_of[node.get()][link.protocol as usize])
+    }
+
+    /// The link is lost: nothing more will come of the reply that was passed on. A client that has the beginning of it
+    /// can only be closed; `true` then, and its request is not to be sent again. What nobody has seen yet is forgotten.
+    pub(crate) fn break_off(&mut self, link: LinkId) -> bool {
+        let Some(entry) = self.links.get_mut(link) else { return false };
+        if entry.download.take().is_none() {
+            return false;
+        }
+        let Some(target) = entry.pipeline.oldest().map(|waiter| waiter.target) else { return false };
+        let node = entry.node.clone();
+        match target.receiver() {
+            Receiver::Client(id, place) => {
+                let Some(client) = self.client(id) else { return true };
+                if client.withdraw(place) {
+                    return false;
+                }
+                tracing::warn!(peer = %client.peer, %node, "closing a client: its node was lost in the middle of a reply");
+                client.closing = true;
+                client.killed = true;
+                self.stats.cut_replies += 1;
+                self.list(id);
+                true
+            }
+            Receiver::Part(gather, part) => {
+                if let Some(gather) = self.gathers.get_mut(gather as usize) {
+                    gather.withdraw(part);
+                }
+                false
+            }
+            Receiver::Handshake | Receiver::Nobody => false,
+        }
+    }
+}

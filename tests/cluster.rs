@@ -1,5 +1,6 @@
 //! A cluster of separate processes, each of which a test can kill, stop and bring back at its old address.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::process::Command;
@@ -34,6 +35,8 @@ struct Program {
 struct Setup {
     files: TempDir,
     health: String,
+    /// By the id of the proxy.
+    admin_ports: BTreeMap<String, u16>,
 }
 
 /// Nodes, a health service, and proxies that follow it.
@@ -65,7 +68,8 @@ impl Cluster {
         let files = TempDir::new().expect("a temporary directory");
         fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
             .expect("a writable directory");
-        let setup = Setup { files, health: address() };
+        let admin_ports = proxies.iter().map(|(id, _)| (id.clone(), free_port())).collect();
+        let setup = Setup { files, health: address(), admin_ports };
         let start_all = |places: Vec<(String, String)>, program| -> Vec<Member> {
             places.into_iter().map(|(id, address)| Member::start(&setup, id, address, program)).collect()
         };
@@ -147,6 +151,11 @@ impl Cluster {
     pub(crate) fn client(&self, proxy: usize) -> Client {
         let address = &self.proxies[proxy].address;
         Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// The port of the admin endpoints of the proxy at this index.
+    pub(crate) fn admin_port(&self, proxy: usize) -> u16 {
+        self.setup.admin_ports[&self.proxies[proxy].id]
     }
 
     /// A connection to the node at this index, past the proxies.
@@ -245,10 +254,13 @@ fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
 /// is the default.
 fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
     let health = format!("http://{}", setup.health);
+    let admin_port = setup.admin_ports[id].to_string();
     let mut command = fastcache(&[
         "cache-proxy",
         "--port",
         port,
+        "--admin-port",
+        &admin_port,
         "--proxy-id",
         id,
         "--health-service",

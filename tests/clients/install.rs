@@ -1,0 +1,73 @@
+//! Where the clients are.
+//!
+//! `FASTCACHE_TEST_PYTHON` names an interpreter that has the libraries of `requirements.txt`,
+//! `FASTCACHE_TEST_NODE_MODULES` a directory that holds those of `package.json`; without them they are installed
+//! below the target directory, once for each version of those files.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("FASTCACHE_TEST_PYTHON") {
+    Some(interpreter) => interpreter.into(),
+    None => installed("python", "requirements.txt", |directory, list| {
+        let mut shell = Command::new("sh");
+        // Both steps in one command: an environment without the libraries must not be taken for complete.
+        let script = "python3 -m venv \"$1\" && \"$1/bin/pip\" install --quiet --requirement \"$2\"";
+        shell.args(["-ec", script, "sh"]).arg(directory).arg(list);
+        shell
+    })
+    .join("bin/python"),
+});
+
+static NODE_MODULES: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("FASTCACHE_TEST_NODE_MODULES") {
+    Some(directory) => directory.into(),
+    None => installed("node", "package.json", |directory, list| {
+        let mut shell = Command::new("sh");
+        let script = "cp \"$2\" \"$1\" && npm install --silent --no-audit --no-fund --prefix \"$1\"";
+        shell.args(["-ec", script, "sh"]).arg(directory).arg(list);
+        shell
+    })
+    .join("node_modules"),
+});
+
+/// A program in Python of this directory.
+pub(super) fn python(script: &str) -> Command {
+    let mut command = Command::new(&*PYTHON);
+    command.arg(here().join(script));
+    command
+}
+
+/// A program for Node.js of this directory.
+pub(super) fn node(script: &str) -> Command {
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", &*NODE_MODULES).arg(here().join(script));
+    command
+}
+
+fn here() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+/// The directory that a package manager has filled from this list, in this run or an earlier one.
+fn installed(name: &str, list: &str, install: impl Fn(&Path, &Path) -> Command) -> PathBuf {
+    let this = env::current_exe().expect("the path of this test");
+    let target = this.ancestors().nth(3).expect("this test is in a target directory");
+    let (directory, list) = (target.join("client-libraries").join(name), here().join(list));
+    let wanted = fs::read(&list).expect("the list of libraries is there");
+    let complete = directory.join("complete");
+    if fs::read(&complete).ok().as_ref() != Some(&wanted) {
+        fs::create_dir_all(&directory).expect("the target directory is writable");
+        succeeds(&mut install(&directory, &list));
+        fs::write(complete, wanted).expect("the target directory is writable");
+    }
+    directory
+}
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&text));
+}

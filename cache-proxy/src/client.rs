@@ -67,6 +67,8 @@ pub(crate) struct Client {
     pub(crate) choked: bool,
     /// Links are not read because it does not take what comes over them.
     pub(crate) halts_links: bool,
+    /// Whether it listens to anything.
+    pub(crate) subscribed: bool,
     replies: Replies,
     output: Vec<u8>,
     written: usize,
@@ -98,6 +100,7 @@ impl Client {
             unread: 0,
             choked: false,
             halts_links: false,
+            subscribed: false,
             replies: Replies::default(),
             output: Vec::new(),
             written: 0,
@@ -107,7 +110,9 @@ impl Client {
 
     /// Notes whether it is in a special state; to be called whenever that may have changed.
     pub(crate) fn note_standing(&mut self) {
-        self.special = !self.authenticated || self.in_refused_transaction;
+        self.special = !self.authenticated
+            || (self.subscribed && self.protocol == Protocol::Resp2)
+            || self.in_refused_transaction;
     }
 
     /// Takes the next place in line for a request.
@@ -151,15 +156,20 @@ impl Client {
 
     /// Takes a message that answers no request. It never lands inside of a reply; the caller bounds the backlog and
     /// lists the client.
-    #[allow(dead_code, reason = "subscriptions are built on it next")]
     pub(crate) fn push(&mut self, message: &[u8]) {
         self.replies.push(message, &mut self.output);
+    }
+
+    /// Whether the request in this place has been answered, and everything before it.
+    pub(crate) fn is_answered(&self, place: Place) -> bool {
+        self.replies.is_answered(place)
     }
 
     /// Speaks another protocol version from the next request on.
     pub(crate) fn switch_to(&mut self, protocol: Protocol) {
         self.barrier |= self.protocol != protocol;
         self.protocol = protocol;
+        self.note_standing();
     }
 
     /// How many replies it may be owed: fewer when they are large, so that what piles up for a client that

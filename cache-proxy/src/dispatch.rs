@@ -35,6 +35,7 @@ use crate::replies::SpareBuffers;
 use crate::serving::node_of_all;
 use crate::shared::Shared;
 use crate::stats::{Published, Stats};
+use crate::subscriptions::Subscriptions;
 use crate::target::{ClientId, Receiver, Target};
 
 /// A request whose node has been unreachable for longer than the hold still waits this long: one look at the
@@ -63,6 +64,9 @@ pub(crate) struct Dispatcher {
     /// The link to each node of `routing`, by protocol version.
     pub(crate) link_of: Vec<[Option<LinkId>; 2]>,
     pub(crate) idle_pins: IdlePins,
+    /// The subscriber link of each node of `routing`.
+    pub(crate) subscriber_links: Vec<Option<LinkId>>,
+    pub(crate) subscriptions: Subscriptions,
     pub(crate) clients: Slab<Client>,
     pub(crate) gathers: Slab<Gather>,
     pub(crate) hold: Hold,
@@ -109,6 +113,8 @@ impl Dispatcher {
             links: Slab::new(),
             link_of: Vec::new(),
             idle_pins: IdlePins::default(),
+            subscriber_links: Vec::new(),
+            subscriptions: Subscriptions::default(),
             clients: Slab::new(),
             gathers: Slab::new(),
             hold: Hold::default(),
@@ -142,12 +148,16 @@ impl Dispatcher {
     pub(crate) fn disconnect(&mut self, id: ClientId) {
         let Some(client) = self.client(id) else { return };
         let (pinned, halts_links) = (client.blocked_on, client.halts_links);
+        let subscribed = client.subscribed;
         self.clients.remove(id.index as usize);
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
         // At once: a node that still sees it blocked would give it an element that nobody gets.
         pinned.into_iter().for_each(|link| self.drop_pinned(link));
         if halts_links {
             self.resume_links_of(id);
+        }
+        if subscribed {
+            self.forget_subscriptions(id);
         }
     }
 
@@ -198,6 +208,9 @@ impl Dispatcher {
             Plan::Every(fan_out) => self.send_to_every(*fan_out, job),
             Plan::Keyless(name) => self.send_without_key(*name, job),
             Plan::Scan => self.scan(job),
+            Plan::Publish => self.publish(job),
+            Plan::Subscribe(kind) => self.subscribe(*kind, job),
+            Plan::Unsubscribe(kind) => self.unsubscribe(*kind, job),
             Plan::Refuse(refusal) => self.refuse(command, job.target, refusal),
         }
     }
@@ -261,7 +274,7 @@ impl Dispatcher {
             match target.receiver() {
                 Receiver::Client(id, _) => return Some(id),
                 Receiver::Part(gather, _) => target = self.gathers.get(gather as usize)?.target,
-                Receiver::Handshake | Receiver::Nobody => return None,
+                Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) => return None,
             }
         }
     }
@@ -348,8 +361,7 @@ impl Dispatcher {
     /// When the connection is out of step or refused its handshake, and must be given up.
     #[inline]
     pub(crate) fn reply(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
-        if reply.first() == Some(&b'>') {
-            // A push is nobody's reply.
+        if reply.first() == Some(&b'>') && !self.take_push(link, reply) {
             return Ok(());
         }
         self.answer(link, reply)
@@ -414,6 +426,7 @@ impl Dispatcher {
             Receiver::Part(gather, part) => self.deliver_part(gather, part, reply),
             // The handshake is taken care of in `reply`.
             Receiver::Handshake | Receiver::Nobody => {}
+            Receiver::Subscription(token) => self.subscription_answered(token, reply),
         }
     }
 

@@ -83,7 +83,7 @@ impl Dispatcher {
                     gather.extend(part, piece, most);
                 }
             }
-            Receiver::Handshake | Receiver::Nobody => {}
+            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) => {}
         }
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Dispatcher {
                 }
                 false
             }
-            Receiver::Handshake | Receiver::Nobody => false,
+            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) => false,
         }
     }
 }

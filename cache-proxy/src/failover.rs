@@ -18,6 +18,8 @@ use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
 use crate::pin::{self, IdlePins, Pin};
 use crate::pipeline::Waiter;
+use crate::plan::{self, Plan};
+use crate::subscriptions::topic::slot_name;
 use crate::target::{Receiver, Target};
 
 /// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
@@ -67,6 +69,9 @@ impl Dispatcher {
         if std::mem::take(&mut link.failing) {
             tracing::info!(node = %link.node, "node connection is back");
         }
+        if let Some(Pin::Subscriber { .. }) = link.pin {
+            return self.subscriber_up(id);
+        }
         self.provide_scripts(id);
         self.send_held(id);
     }
@@ -90,7 +95,7 @@ impl Dispatcher {
     }
 
     /// Puts the link into the list of those with bytes to write, if it has any.
-    fn list_link(&mut self, id: LinkId) {
+    pub(crate) fn list_link(&mut self, id: LinkId) {
         // A pinned link whose request may not be repeated is gone.
         let Some(link) = self.links.get_mut(id) else { return };
         if !link.pipeline.unsent().is_empty() && !link.listed {
@@ -137,6 +142,7 @@ impl Dispatcher {
             self.resend_if(|held| held.node == node && !held.bound && has_moved(held, &routing));
         }
         match self.links.get(id).and_then(|link| link.pin) {
+            Some(Pin::Subscriber { .. }) => self.subscriptions.link_down(id),
             Some(Pin::Aside) => {
                 self.drop_pinned(id);
                 self.send_held_for(&node, protocol);
@@ -180,7 +186,8 @@ impl Dispatcher {
         let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
         for request in pipeline.unanswered().skip(usize::from(begun)) {
             let waiter = request.waiter;
-            if matches!(waiter.target.receiver(), Receiver::Handshake | Receiver::Nobody) {
+            // What the proxy itself asked is asked again.
+            if waiter.target.is_proxy() {
                 continue;
             }
             // Who was blocked waited for an element; for the node it waits from now on.
@@ -213,6 +220,7 @@ impl Dispatcher {
         self.link_of = vec![[None; 2]; routing.nodes().len()];
         self.published.traffic.keep(|id| routing.index_of(id.as_str()).is_some());
         self.idle_pins = IdlePins::of(routing.nodes().len());
+        self.subscriber_links = vec![None; routing.nodes().len()];
         let ids: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
         for id in ids {
             match self.kept_for(id, routing) {
@@ -225,6 +233,7 @@ impl Dispatcher {
             // Connected before the first request needs it, and so that its loss is noticed without one.
             self.link_to(node, Protocol::Resp2);
         }
+        self.rehome_subscriptions();
         let is_routable = |held: &Held| {
             routing.index_of(held.node.as_str()).is_some_and(|index| routing.node(index).routable)
         };
@@ -241,6 +250,7 @@ impl Dispatcher {
             Some(Pin::Idle(_)) => {
                 self.idle_pins.put(node, protocol, id);
             }
+            Some(Pin::Subscriber { .. }) => self.subscriber_links[node.get()] = Some(id),
             Some(_) => {}
         }
     }
@@ -260,6 +270,7 @@ impl Dispatcher {
         let link = self.links.remove(id);
         match link.pin {
             None | Some(Pin::Aside) => self.hold.leave(&link.node, link.protocol),
+            Some(Pin::Subscriber { .. }) => self.subscriptions.link_down(id),
             Some(pin) => {
                 self.hold.lose_pinned(id);
                 self.forget_pin(pin);
@@ -301,7 +312,9 @@ impl Dispatcher {
 
     /// Whether anything waits, so that time matters.
     pub(crate) fn is_waiting(&self) -> bool {
-        !self.hold.is_empty() || self.links.iter().any(|(_, link)| link.is_timed())
+        !self.hold.is_empty()
+            || self.links.iter().any(|(_, link)| link.is_timed())
+            || self.subscriptions_wait()
     }
 
     /// Gives up what has waited too long, and suspects links that are slow.
@@ -309,6 +322,7 @@ impl Dispatcher {
         self.expire_held();
         self.drop_idle_pins();
         self.hurry_downloads();
+        self.tick_subscriptions();
         let (now, config) = (self.now, Arc::clone(&self.config));
         for (id, link) in &mut self.links {
             let Some(oldest) = link.pipeline.oldest().filter(|_| link.is_timed()) else { continue };
@@ -368,6 +382,10 @@ pub(crate) fn keys_have_moved(wire: &[u8], node: &NodeId, routing: &Routing) -> 
     let Ok(Some(_)) = scanner.scan(wire) else { return false };
     let request = scanner.request(wire);
     let Some(command) = request.get(0).and_then(commands::lookup) else { return false };
+    let serves = |name: &[u8]| routing.serving(routing.slot(name)) == here;
+    if let Plan::Publish = plan::plan(command, &request) {
+        return !serves(slot_name(request.arg(1)));
+    }
     let Ok(mut keys) = command.keys(request.len(), |index| request.arg(index)) else { return false };
-    keys.any(|position| routing.serving(routing.slot(request.arg(position))) != here)
+    keys.any(|position| !serves(request.arg(position)))
 }

@@ -61,6 +61,8 @@ impl Dispatcher {
             FanOut::Sum => Merge::Sum,
             FanOut::First => Merge::First,
             FanOut::Concat => Merge::Concat,
+            FanOut::SumPairs => Merge::SumPairs,
+            FanOut::Most => Merge::Most,
             // The count of requests is as good as a die.
             FanOut::Any => Merge::NonNull(self.stats.requests as usize),
             FanOut::Agree => Merge::Agree,

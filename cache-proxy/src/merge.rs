@@ -16,6 +16,10 @@ use self::log::Log;
 pub(crate) enum Merge {
     /// Integers are added: `DEL`, `EXISTS`, `DBSIZE`.
     Sum,
+    /// The largest of all integers: `PUBSUB NUMPAT`.
+    Most,
+    /// Arrays of names and integers; the integers of the same name are added: `PUBSUB NUMSUB`.
+    SumPairs,
     /// The first part stands for all: `MSET`, `FLUSHALL`.
     First,
     /// Arrays are appended to each other: `KEYS`.
@@ -48,9 +52,9 @@ impl Merge {
     /// What a node that is no longer part of the cluster would add: nothing.
     pub(crate) fn absent(&self) -> &'static [u8] {
         match self {
-            Self::Sum => b":0\r\n",
+            Self::Sum | Self::Most => b":0\r\n",
             Self::First => b"+OK\r\n",
-            Self::Concat | Self::ByKey(_) | Self::Log(_) => b"*0\r\n",
+            Self::Concat | Self::ByKey(_) | Self::SumPairs | Self::Log(_) => b"*0\r\n",
             Self::NonNull(_) | Self::Agree | Self::Load(_) | Self::Least | Self::Stop => ABSENT,
             Self::Scan { .. } => b"*2\r\n$1\r\n0\r\n*0\r\n",
         }
@@ -68,6 +72,8 @@ impl Merge {
         let start = out.len();
         let merged = match self {
             Self::Sum => sum(parts, &mut Encoder::new(out, protocol)),
+            Self::Most => most(parts, &mut Encoder::new(out, protocol)),
+            Self::SumPairs => sum_pairs(parts, &mut Encoder::new(out, protocol)),
             Self::First => parts.first().map(|part| out.extend_from_slice(part)),
             Self::Concat => concat(parts, out, protocol),
             Self::ByKey(order) => by_key(order, parts, &mut Encoder::new(out, protocol)),
@@ -130,6 +136,36 @@ fn stopped(parts: &[Vec<u8>]) -> &[u8] {
 fn sum(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
     let total = parts.iter().try_fold(0_i64, |total, part| total.checked_add(integer(part)?))?;
     to.integer(total);
+    Some(())
+}
+
+fn most(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
+    let most = parts.iter().try_fold(0_i64, |most, part| Some(most.max(integer(part)?)))?;
+    to.integer(most);
+    Some(())
+}
+
+/// The names stand in the same order in all parts: that of the question. A node that has left names none.
+fn sum_pairs(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
+    let mut sums: Vec<(&[u8], i64)> = Vec::new();
+    for part in parts {
+        let mut elements = Elements::of(part)?;
+        let mut index = 0;
+        while let Some(name) = elements.next() {
+            let (name, count) = (name.ok()?, integer(elements.next()?.ok()?)?);
+            match sums.get_mut(index) {
+                Some((known, sum)) if *known == name => *sum = sum.checked_add(count)?,
+                Some(_) => return None,
+                None => sums.push((name, count)),
+            }
+            index += 1;
+        }
+    }
+    to.array(sums.len() * 2);
+    for (name, sum) in sums {
+        to.raw(name);
+        to.integer(sum);
+    }
     Some(())
 }
 
@@ -245,6 +281,10 @@ mod tests {
     fn parts_become_one_reply() {
         check(&Merge::Sum, &[":1\r\n", ":0\r\n", ":41\r\n"], ":42\r\n");
         check(&Merge::First, &["+OK\r\n", "+OK\r\n"], "+OK\r\n");
+        check(&Merge::Most, &[":1\r\n", ":41\r\n", ":0\r\n"], ":41\r\n");
+        let pairs = |a: u8, b: u8| format!("*4\r\n$1\r\na\r\n:{a}\r\n$1\r\nb\r\n:{b}\r\n");
+        check(&Merge::SumPairs, &[&pairs(0, 2), &pairs(1, 3), "*0\r\n"], &pairs(1, 5));
+        check(&Merge::SumPairs, &["*0\r\n", "*0\r\n"], "*0\r\n");
         check(
             &Merge::Concat,
             &["*1\r\n$1\r\na\r\n", "*0\r\n", "*1\r\n$1\r\nb\r\n"],
@@ -289,6 +329,9 @@ mod tests {
         let error = "-ERR a node sent a reply of an unexpected type\r\n";
         check(&Merge::Sum, &["+OK\r\n"], error);
         check(&Merge::Sum, &[":9223372036854775807\r\n", ":1\r\n"], error);
+        check(&Merge::Most, &["$1\r\na\r\n"], error);
+        check(&Merge::SumPairs, &["*1\r\n$1\r\na\r\n"], error);
+        check(&Merge::SumPairs, &["*2\r\n$1\r\na\r\n:1\r\n", "*2\r\n$1\r\nb\r\n:1\r\n"], error);
         check(&Merge::Concat, &["*1\r\n:1\r\n", ":1\r\n"], error);
         check(&Merge::ByKey(vec![0, 0]), &["*1\r\n:1\r\n"], error);
         check(&Merge::Scan { node: 0, nodes: 1 }, &["*1\r\n$1\r\n0\r\n"], error);

@@ -36,6 +36,8 @@ pub(crate) enum Pin {
     Aside,
     /// This client is blocked.
     Blocked(ClientId),
+    /// The subscriptions of all clients; it carries none since then.
+    Subscriber { unused_since: Option<Instant> },
 }
 
 /// The idle pinned links of a worker, by node of the routing and protocol version.

@@ -12,6 +12,8 @@ use cluster::hash_tag;
 use commands::{Class, Command, Flags, KeyError, KeyPositions};
 use resp::Request;
 
+use crate::subscriptions::topic::Kind;
+
 /// What to do with a request.
 #[derive(Debug)]
 pub(crate) enum Plan {
@@ -29,6 +31,12 @@ pub(crate) enum Plan {
     Keyless(Option<&'static str>),
     /// A page of the walk over all nodes.
     Scan,
+    /// Send it to the node where its channel lives.
+    Publish,
+    /// Have the client listen.
+    Subscribe(Kind),
+    /// Have it listen no longer; without names to nothing of this kind.
+    Unsubscribe(Kind),
     /// Answer with an error.
     Refuse(Refusal),
 }
@@ -71,6 +79,10 @@ pub(crate) enum FanOut {
     Latest,
     /// `LATENCY HISTORY`: oldest first.
     History,
+    /// `PUBSUB NUMSUB`.
+    SumPairs,
+    /// `PUBSUB NUMPAT`.
+    Most,
 }
 
 /// Why a request cannot be served. `Display` is the text of the error reply.
@@ -90,8 +102,6 @@ pub(crate) enum Refusal {
     Pattern(Named),
     #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own; nothing of it is executed", .0.name)]
     Transaction(Named),
-    #[error("ERR '{}' is not served by the proxy: channels need a connection of their own", .0.name)]
-    PubSub(Named),
     #[error("ERR '{}' administers one server; ask the node itself", .0.name)]
     Admin(Named),
 }
@@ -130,6 +140,9 @@ enum Handling {
     Split(Split),
     Every(FanOut),
     Scan,
+    Publish,
+    Subscribe(Kind),
+    Unsubscribe(Kind),
     Refuse(fn(Named) -> Refusal),
     /// Its subcommands differ.
     BySubcommand,
@@ -249,8 +262,29 @@ fn of_class(command: &Command) -> Handling {
     match command.class {
         Class::Read | Class::Write | Class::Scripting | Class::Blocking => Handling::ByKey,
         Class::Transaction => Handling::Refuse(Refusal::Transaction),
-        Class::PubSub => Handling::Refuse(Refusal::PubSub),
+        Class::PubSub => of_pubsub(command),
         Class::Admin | Class::Connection => Handling::Refuse(Refusal::Admin),
+    }
+}
+
+fn of_pubsub(command: &Command) -> Handling {
+    let kind =
+        |name: fn(Kind) -> &'static str| Kind::ALL.into_iter().find(|kind| name(*kind) == command.name);
+    if let Some(kind) = kind(Kind::subscribe) {
+        return Handling::Subscribe(kind);
+    }
+    if let Some(kind) = kind(Kind::unsubscribe) {
+        return Handling::Unsubscribe(kind);
+    }
+    match command.name {
+        "publish" | "spublish" => Handling::Publish,
+        // A channel lives on one node.
+        "pubsub|channels" | "pubsub|shardchannels" => Handling::Every(FanOut::Concat),
+        "pubsub|numsub" | "pubsub|shardnumsub" => Handling::Every(FanOut::SumPairs),
+        // A pattern lives on all of them.
+        "pubsub|numpat" => Handling::Every(FanOut::Most),
+        "pubsub|help" => Handling::Every(FanOut::First),
+        _ => Handling::Refuse(Refusal::Admin),
     }
 }
 
@@ -283,6 +317,9 @@ fn planned(command: &'static Command, handling: Handling, request: &Request<'_>)
         Handling::Split(split) => Plan::Split(split),
         Handling::Every(fan_out) => Plan::Every(fan_out),
         Handling::Scan => Plan::Scan,
+        Handling::Publish => Plan::Publish,
+        Handling::Subscribe(kind) => Plan::Subscribe(kind),
+        Handling::Unsubscribe(kind) => Plan::Unsubscribe(kind),
         Handling::Refuse(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
         Handling::BySubcommand => by_subcommand(command, request),
     }
@@ -395,6 +432,12 @@ mod tests {
             ("FLUSHALL ASYNC", "Every(First)"),
             ("KEYS *", "Every(Concat)"),
             ("SCAN 0 COUNT 10", "Scan"),
+            ("PUBLISH c m", "Publish"),
+            ("PSUBSCRIBE a b", "Subscribe(Pattern)"),
+            ("SUNSUBSCRIBE", "Unsubscribe(Shard)"),
+            ("PUBSUB CHANNELS", "Every(Concat)"),
+            ("PUBSUB NUMPAT", "Every(Most)"),
+            ("PUBSUB NUMSUB a b", "Every(SumPairs)"),
             ("PING", "Local"),
             ("CLIENT SETINFO LIB-NAME x", "Local"),
         ] {
@@ -422,7 +465,6 @@ mod tests {
             ("SORT_RO {t}l BY {u}w_*", "other nodes"),
             ("MEMORY STATS", "administers"),
             ("MULTI", "transaction"),
-            ("SUBSCRIBE c", "channels"),
             ("SHUTDOWN", "administers"),
         ] {
             let refused = planned(line);

@@ -56,6 +56,11 @@ impl Replies {
         self.first + self.line.len() as Place
     }
 
+    /// Whether the reply for this place, and all before it, are in the output.
+    pub(crate) fn is_answered(&self, place: Place) -> bool {
+        place < self.first
+    }
+
     /// Number of replies still owed, early ones included.
     #[inline]
     pub(crate) fn owed(&self) -> usize {

@@ -14,6 +14,7 @@ impl Dispatcher {
     pub(crate) fn admits(&mut self, id: ClientId, target: Target, request: &Request<'_>) -> bool {
         let Some(client) = self.client(id) else { return false };
         let (authenticated, refused) = (client.authenticated, client.in_refused_transaction);
+        let subscribed = client.subscribed && client.protocol == Protocol::Resp2;
         if refused {
             self.refuse_transaction(id, target, request);
             return false;
@@ -24,12 +25,13 @@ impl Dispatcher {
             self.fail(target, "NOAUTH Authentication required.");
             return false;
         }
-        true
+        !subscribed || self.admits_of_subscriber(target, command, request)
     }
 
     /// Makes a client as new as when it connected.
     pub(crate) fn reset(&mut self, id: ClientId) {
         let authenticated = self.config.password.is_none();
+        self.forget_subscriptions(id);
         if let Some(client) = self.client(id) {
             client.switch_to(Protocol::Resp2);
             client.name.clear();

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::replies::Place;
+use crate::subscriptions::topic::Token;
 
 /// A client of this worker. The serial tells a client from a later one in the same slab entry, so a reply
 /// that comes after its client has left reaches nobody.
@@ -39,6 +40,9 @@ const HANDSHAKE: u64 = 1 << 63;
 
 const NOBODY: u64 = HANDSHAKE | 1;
 
+/// Nor this one.
+const SUBSCRIPTION: u64 = 1 << 61;
+
 /// What a [`Target`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Receiver {
@@ -50,6 +54,8 @@ pub(crate) enum Receiver {
     Handshake,
     /// Nobody waits for it.
     Nobody,
+    /// The subscriptions: the answer to what a node was asked with this token.
+    Subscription(Token),
 }
 
 impl Target {
@@ -58,6 +64,16 @@ impl Target {
 
     /// Nobody: the reply is dropped.
     pub(crate) const NOBODY: Self = Self { who: 0, which: NOBODY };
+
+    /// The subscriptions.
+    pub(crate) const fn subscription(token: Token) -> Self {
+        Self { who: token, which: SUBSCRIPTION }
+    }
+
+    /// Whether the proxy asked for itself and not for a client.
+    pub(crate) const fn is_proxy(self) -> bool {
+        matches!(self.receiver(), Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_))
+    }
 
     /// A client's place in line.
     #[inline]
@@ -77,9 +93,10 @@ impl Target {
         // Each half is what was put there.
         let (index, serial) = (self.who as u32, (self.who >> 32) as u32);
         match self.which {
-            place if place < PART => Receiver::Client(ClientId { index, serial }, place),
+            place if place < SUBSCRIPTION => Receiver::Client(ClientId { index, serial }, place),
             HANDSHAKE => Receiver::Handshake,
             NOBODY.. => Receiver::Nobody,
+            SUBSCRIPTION => Receiver::Subscription(self.who),
             part => Receiver::Part(index, part as u16),
         }
     }
@@ -92,7 +109,9 @@ mod tests {
     #[test]
     fn a_target_means_what_it_was_made_of() {
         let id = ClientId { index: u32::MAX - 1, serial: u32::MAX };
-        assert_eq!(Target::client(id, PART - 1).receiver(), Receiver::Client(id, PART - 1));
+        let last = SUBSCRIPTION - 1;
+        assert_eq!(Target::client(id, last).receiver(), Receiver::Client(id, last));
+        assert_eq!(Target::subscription(u64::MAX).receiver(), Receiver::Subscription(u64::MAX));
         assert_eq!(Target::part(u32::MAX, u16::MAX).receiver(), Receiver::Part(u32::MAX, u16::MAX));
         assert_eq!(Target::HANDSHAKE.receiver(), Receiver::Handshake);
         assert_eq!(Target::NOBODY.receiver(), Receiver::Nobody);

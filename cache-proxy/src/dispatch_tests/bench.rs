@@ -84,6 +84,12 @@ impl Bench {
         self.worker.request(client, &scanner.request(line.as_bytes()));
     }
 
+    /// The subscriber link to `node`.
+    pub(crate) fn subscriber_link(&self, node: &str) -> LinkId {
+        let links = self.worker.subscriber_links.iter().flatten();
+        links.copied().find(|id| self.worker.links[*id].node.as_str() == node).unwrap()
+    }
+
     pub(crate) fn link(&self, node: &str, protocol: Protocol) -> LinkId {
         let is_it = |(_, link): &(LinkId, &crate::link::Link)| {
             link.node.as_str() == node && link.protocol == protocol && link.pin.is_none()

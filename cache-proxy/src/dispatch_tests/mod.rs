@@ -6,6 +6,7 @@ mod bounds;
 mod download;
 mod failover;
 mod fan_out;
+mod pubsub;
 mod requests;
 
 pub(crate) use bench::Bench;

@@ -1,0 +1,388 @@
+//! Subscriptions between clients and nodes that exist on paper only.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::subsequence;
+
+use super::*;
+
+const LINKS: usize = 3;
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+
+fn client(index: u32) -> ClientId {
+    ClientId { index, serial: index + 1 }
+}
+
+fn wish(index: u32, place: Place, kind: Kind) -> Wish {
+    Wish { client: client(index), place, protocol: Protocol::Resp2, kind, since: Instant::now() }
+}
+
+fn names<'a>(names: &'a [&'a str]) -> impl ExactSizeIterator<Item = &'a [u8]> {
+    names.iter().map(|name| name.as_bytes())
+}
+
+/// Everything on link 0.
+fn at_home(_: Kind, _: &[u8]) -> Vec<LinkId> {
+    vec![0]
+}
+
+fn said(subscriptions: &mut Subscriptions) -> Vec<(LinkId, String, Token)> {
+    let sayings = std::mem::take(&mut subscriptions.sayings);
+    let text = |saying: &Saying| format!("{} {}", saying.command, String::from_utf8_lossy(&saying.name));
+    sayings.iter().map(|saying| (saying.link, text(saying), saying.token)).collect()
+}
+
+fn answered(subscriptions: &mut Subscriptions) -> Vec<(u32, Place, String)> {
+    let answers = std::mem::take(&mut subscriptions.answers);
+    let text = |reply: Vec<u8>| String::from_utf8(reply).unwrap();
+    answers.into_iter().map(|answer| (answer.client.index, answer.place, text(answer.reply))).collect()
+}
+
+fn confirmation(command: &str, name: &str, count: usize) -> String {
+    format!("*3\r\n${}\r\n{command}\r\n${}\r\n{name}\r\n:{count}\r\n", command.len(), name.len())
+}
+
+#[test]
+fn a_client_hears_when_the_node_has_confirmed_and_the_node_is_asked_once() {
+    let mut subscriptions = Subscriptions::default();
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a"]), at_home);
+    assert!(said(&mut subscriptions).is_empty(), "the link is not up");
+    subscriptions.link_up(0);
+    subscriptions.subscribe(&wish(2, 7, Kind::Channel), names(&["a"]), at_home);
+    assert_eq!(said(&mut subscriptions), [(0, "subscribe a".to_owned(), 1)]);
+    assert!(answered(&mut subscriptions).is_empty() && subscriptions.is_waiting());
+    subscriptions.confirmed(1);
+    let told = confirmation("subscribe", "a", 1);
+    assert_eq!(answered(&mut subscriptions), [(1, 0, told.clone()), (2, 7, told.clone())]);
+    subscriptions.subscribe(&wish(3, 4, Kind::Channel), names(&["a"]), at_home);
+    assert_eq!(answered(&mut subscriptions), [(3, 4, told)], "the node sends its messages already");
+    assert!(!subscriptions.is_waiting() && said(&mut subscriptions).is_empty());
+}
+
+#[test]
+fn the_last_one_out_ends_it() {
+    let mut subscriptions = Subscriptions::default();
+    subscriptions.link_up(0);
+    for index in [1, 2] {
+        subscriptions.subscribe(&wish(index, 0, Kind::Pattern), names(&["a*"]), at_home);
+    }
+    assert_eq!(said(&mut subscriptions).len(), 1);
+    subscriptions.forget(client(1));
+    assert!(said(&mut subscriptions).is_empty());
+    let told = subscriptions.unsubscribe(client(2), Protocol::Resp2, Kind::Pattern, names(&[]));
+    assert_eq!(String::from_utf8(told).unwrap(), confirmation("punsubscribe", "a*", 0));
+    assert_eq!(said(&mut subscriptions), [(0, "punsubscribe a*".to_owned(), 0)]);
+    // One that resets its connection is still owed the answer.
+    let told = confirmation("psubscribe", "a*", 1);
+    assert_eq!(answered(&mut subscriptions), [(1, 0, told.clone()), (2, 0, told)]);
+    assert!(!subscriptions.is_seated(0) && subscriptions.bytes == 0 && subscriptions.subscribers.is_empty());
+}
+
+#[test]
+fn who_listens_to_nothing_is_told_so() {
+    let mut subscriptions = Subscriptions::default();
+    let mut told = |protocol| {
+        String::from_utf8(subscriptions.unsubscribe(client(1), protocol, Kind::Channel, names(&[]))).unwrap()
+    };
+    assert_eq!(told(Protocol::Resp2), "*3\r\n$11\r\nunsubscribe\r\n$-1\r\n:0\r\n");
+    assert_eq!(told(Protocol::Resp3), ">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n");
+}
+
+#[test]
+fn counts_are_the_clients_own_and_shard_channels_count_apart() {
+    let mut subscriptions = Subscriptions::default();
+    subscriptions.link_up(0);
+    for (place, (kind, name)) in
+        (0..).zip([(Kind::Channel, "a"), (Kind::Pattern, "b"), (Kind::Shard, "c"), (Kind::Channel, "a")])
+    {
+        subscriptions.subscribe(&wish(1, place, kind), names(&[name]), at_home);
+    }
+    (1..=3).for_each(|token| subscriptions.confirmed(token));
+    let expected =
+        [("subscribe", "a", 1), ("psubscribe", "b", 2), ("ssubscribe", "c", 1), ("subscribe", "a", 2)];
+    let mut told = answered(&mut subscriptions);
+    told.sort();
+    assert_eq!(told.len(), 4);
+    for ((_, _, told), (command, name, count)) in told.iter().zip(expected) {
+        assert_eq!(*told, confirmation(command, name, count));
+    }
+}
+
+#[test]
+fn a_lost_node_is_asked_again_and_nobody_is_told() {
+    let mut subscriptions = Subscriptions::default();
+    subscriptions.link_up(0);
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a", "b"]), at_home);
+    said(&mut subscriptions);
+    subscriptions.confirmed(1);
+    subscriptions.link_down(0);
+    subscriptions.confirmed(2);
+    assert!(answered(&mut subscriptions).is_empty(), "an answer of the lost connection says nothing");
+    subscriptions.link_up(0);
+    let again = said(&mut subscriptions);
+    assert_eq!(again.len(), 2);
+    again.iter().for_each(|(_, _, token)| subscriptions.confirmed(*token));
+    assert_eq!(answered(&mut subscriptions).len(), 1);
+}
+
+#[test]
+fn a_topic_that_moves_is_asked_of_its_new_node_and_ended_at_the_old_one() {
+    let mut subscriptions = Subscriptions::default();
+    (0..2).for_each(|link| subscriptions.link_up(link));
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a"]), at_home);
+    subscriptions.confirmed(1);
+    said(&mut subscriptions);
+    answered(&mut subscriptions);
+    subscriptions.rehome(|_, _| vec![1]);
+    let moved = [(0, "unsubscribe a".to_owned(), 0), (1, "subscribe a".to_owned(), 2)];
+    assert_eq!(said(&mut subscriptions), moved);
+    assert!(answered(&mut subscriptions).is_empty() && !subscriptions.is_seated(0));
+    assert_eq!(subscriptions.audience(Kind::Channel, b"a").count(), 1);
+}
+
+#[test]
+fn a_refusal_is_passed_on_and_takes_back_what_the_request_changed() {
+    let mut subscriptions = Subscriptions::default();
+    subscriptions.link_up(0);
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a", "b"]), at_home);
+    subscriptions.confirmed(1);
+    assert!(subscriptions.refused(2, b"-NOPERM no\r\n"));
+    assert_eq!(answered(&mut subscriptions), [(1, 0, "-NOPERM no\r\n".to_owned())]);
+    assert!(!subscriptions.has(client(1)) && subscriptions.topics.is_empty());
+    assert!(subscriptions.refused(2, b"-NOPERM no\r\n"), "nobody asks any more");
+}
+
+#[test]
+fn a_wait_ends_in_an_error() {
+    let mut subscriptions = Subscriptions::default();
+    let start = Instant::now();
+    for (place, seconds) in [(0, 0), (1, 9)] {
+        let wish = Wish { since: start + Duration::from_secs(seconds), ..wish(1, place, Kind::Channel) };
+        subscriptions.subscribe(&wish, names(&["a"]), at_home);
+    }
+    subscriptions.expire(start + Duration::from_secs(5), b"-late\r\n");
+    assert_eq!(answered(&mut subscriptions), [(1, 0, "-late\r\n".to_owned())]);
+    subscriptions.expire(start + Duration::from_secs(10), b"-late\r\n");
+    assert_eq!(answered(&mut subscriptions), [(1, 1, "-late\r\n".to_owned())]);
+    assert!(!subscriptions.is_waiting());
+}
+
+/// What may happen.
+#[derive(Debug, Clone)]
+enum Step {
+    Subscribe(u32, Kind, Vec<&'static str>),
+    /// No names: all.
+    Unsubscribe(u32, Kind, Vec<&'static str>),
+    Forget(u32),
+    Up(LinkId),
+    Down(LinkId),
+    /// The node answers its oldest request; `false`: with a refusal.
+    Answer(LinkId, bool),
+    /// Another view.
+    Rehome(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let clients = || 0_u32..3;
+    let kinds = || prop::sample::select(Kind::ALL.to_vec());
+    let links = || 0..LINKS;
+    let step = prop_oneof![
+        4 => (clients(), kinds(), subsequence(NAMES.to_vec(), 1..=4))
+            .prop_map(|(client, kind, names)| Step::Subscribe(client, kind, names)),
+        3 => (clients(), kinds(), subsequence(NAMES.to_vec(), 0..=4))
+            .prop_map(|(client, kind, names)| Step::Unsubscribe(client, kind, names)),
+        1 => clients().prop_map(Step::Forget),
+        2 => links().prop_map(Step::Up),
+        1 => links().prop_map(Step::Down),
+        6 => (links(), prop::bool::weighted(0.9)).prop_map(|(link, agrees)| Step::Answer(link, agrees)),
+        1 => (0_usize..4).prop_map(Step::Rehome),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+type Name = (usize, String);
+
+/// Nodes that do as they are told, and what the clients should have been told.
+#[derive(Default)]
+struct Model {
+    subscriptions: Subscriptions,
+    up: [bool; LINKS],
+    said: [VecDeque<Saying>; LINKS],
+    /// What each node listens to.
+    known: [BTreeSet<Name>; LINKS],
+    /// What each client listens to, and by which requests.
+    listens: BTreeMap<u32, BTreeMap<Name, Vec<Place>>>,
+    /// Requests without an answer: the names, and the answer that is due.
+    due: BTreeMap<(u32, Place), (Vec<Name>, String)>,
+    places: Place,
+    salt: usize,
+    /// Requests before this one may have been confirmed by nodes that were lost, or left, before the answer.
+    calm_since: Place,
+}
+
+/// Patterns live on all links but one, channels on one; which, changes with the view.
+fn homes(salt: usize, kind: usize, name: &str) -> Vec<LinkId> {
+    match kind {
+        pattern if pattern == Kind::Pattern as usize => (0..LINKS).filter(|link| *link != salt).collect(),
+        _ => vec![(name.as_bytes()[0] as usize + salt) % LINKS],
+    }
+}
+
+impl Model {
+    fn count(&self, client: u32, kind: Kind) -> usize {
+        let is_shard = |kind: usize| kind == Kind::Shard as usize;
+        let counts = |(of, _): &&Name| is_shard(*of) == is_shard(kind as usize);
+        self.listens.get(&client).map_or(0, |names| names.keys().filter(counts).count())
+    }
+
+    fn step(&mut self, step: &Step) {
+        let salt = self.salt;
+        let find = |kind: Kind, name: &[u8]| homes(salt, kind as usize, std::str::from_utf8(name).unwrap());
+        match step {
+            Step::Subscribe(client, kind, asked) => {
+                let place = self.places;
+                self.places += 1;
+                let mut due = String::new();
+                for name in asked {
+                    let name = (*kind as usize, (*name).to_owned());
+                    self.listens.entry(*client).or_default().entry(name.clone()).or_default().push(place);
+                    due += &confirmation(kind.subscribe(), &name.1, self.count(*client, *kind));
+                }
+                let names_asked = asked.iter().map(|name| (*kind as usize, (*name).to_owned())).collect();
+                self.due.insert((*client, place), (names_asked, due));
+                self.subscriptions.subscribe(&wish(*client, place, *kind), names(asked), find);
+            }
+            Step::Unsubscribe(index, kind, asked) => self.unsubscribe(*index, *kind, asked),
+            Step::Forget(index) => {
+                self.subscriptions.forget(client(*index));
+                self.listens.remove(index);
+            }
+            Step::Up(link) if !self.up[*link] => {
+                self.up[*link] = true;
+                self.subscriptions.link_up(*link);
+            }
+            Step::Down(link) => {
+                self.calm_since = self.places;
+                self.up[*link] = false;
+                self.said[*link].clear();
+                self.known[*link].clear();
+                self.subscriptions.link_down(*link);
+            }
+            Step::Up(_) => {}
+            Step::Answer(link, agrees) => self.answer(*link, *agrees),
+            Step::Rehome(salt) => {
+                self.calm_since = self.places;
+                self.salt = *salt;
+                let find =
+                    |kind: Kind, name: &[u8]| homes(*salt, kind as usize, std::str::from_utf8(name).unwrap());
+                self.subscriptions.rehome(find);
+            }
+        }
+        self.settle();
+    }
+
+    fn unsubscribe(&mut self, index: u32, kind: Kind, asked: &[&'static str]) {
+        let told = self.subscriptions.unsubscribe(client(index), Protocol::Resp2, kind, names(asked));
+        let told = String::from_utf8(told).unwrap();
+        let mut expected = String::new();
+        for name in asked {
+            self.listens.entry(index).or_default().remove(&(kind as usize, (*name).to_owned()));
+            expected += &confirmation(kind.unsubscribe(), name, self.count(index, kind));
+        }
+        if asked.is_empty() {
+            let mine = self.listens.entry(index).or_default();
+            let before = mine.len();
+            mine.retain(|(of, _), _| *of != kind as usize);
+            let ended = (before - mine.len()).max(1);
+            assert_eq!(told.matches(kind.unsubscribe()).count(), ended);
+        } else {
+            assert_eq!(told, expected);
+        }
+    }
+
+    fn answer(&mut self, link: LinkId, agrees: bool) {
+        let Some(saying) = self.said[link].pop_front() else { return };
+        let kind = Kind::ALL.into_iter().find(|kind| saying.command == kind.subscribe());
+        let name = String::from_utf8(saying.name.to_vec()).unwrap();
+        match kind {
+            Some(kind) if agrees => {
+                self.known[link].insert((kind as usize, name));
+                self.subscriptions.confirmed(saying.token);
+            }
+            Some(_) => {
+                self.subscriptions.refused(saying.token, b"-no\r\n");
+            }
+            None => {
+                let kind = Kind::ALL.into_iter().find(|kind| saying.command == kind.unsubscribe()).unwrap();
+                self.known[link].remove(&(kind as usize, name));
+            }
+        }
+    }
+
+    /// Carries the words to the nodes and holds the answers to what is due.
+    fn settle(&mut self) {
+        for saying in std::mem::take(&mut self.subscriptions.sayings) {
+            assert!(self.up[saying.link], "{saying:?} to a link that is not up");
+            self.said[saying.link].push_back(saying);
+        }
+        for (index, place, told) in answered(&mut self.subscriptions) {
+            let (asked, due) = self.due.remove(&(index, place)).expect("one answer per request");
+            let mine = self.listens.entry(index).or_default();
+            if told == "-no\r\n" {
+                mine.iter_mut().for_each(|(_, since)| since.retain(|named| *named != place));
+                mine.retain(|_, since| !since.is_empty());
+                continue;
+            }
+            assert_eq!(told, due);
+            let is_meant = |name: &&Name| mine.get(*name).is_some_and(|named| named[0] <= place);
+            for name in asked.iter().filter(is_meant).filter(|_| place >= self.calm_since) {
+                for link in homes(self.salt, name.0, &name.1) {
+                    assert!(
+                        self.known[link].contains(name),
+                        "{name:?} is confirmed, link {link} knows nothing"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Every node is there and agrees with everything.
+    fn calm_down(&mut self) {
+        (0..LINKS).for_each(|link| self.step(&Step::Up(link)));
+        // What was refused is asked for again with the next view or the next connection.
+        self.step(&Step::Rehome(self.salt));
+        while (0..LINKS).any(|link| !self.said[link].is_empty()) {
+            (0..LINKS).for_each(|link| self.step(&Step::Answer(link, true)));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_every_request_is_answered_once_and_the_nodes_know_what_is_wanted(steps in steps()) {
+        let mut model = Model::default();
+        steps.iter().for_each(|step| model.step(step));
+        model.calm_down();
+        prop_assert!(model.due.is_empty() && !model.subscriptions.is_waiting(), "{:?}", model.due);
+        let mut wanted: [BTreeSet<Name>; LINKS] = Default::default();
+        for name in model.listens.values().flat_map(BTreeMap::keys) {
+            homes(model.salt, name.0, &name.1).into_iter().for_each(|link| { wanted[link].insert(name.clone()); });
+        }
+        prop_assert_eq!(&model.known, &wanted);
+        for (index, names) in &model.listens {
+            for ((kind, name), named) in names {
+                let mut audience = model.subscriptions.audience(Kind::ALL[*kind], name.as_bytes());
+                prop_assert!(audience.any(|heard| heard == (client(*index), named[0])));
+            }
+        }
+        for (link, wanted) in wanted.iter().enumerate() {
+            prop_assert_eq!(model.subscriptions.is_seated(link), !wanted.is_empty());
+        }
+        (0..3).for_each(|index| model.step(&Step::Forget(index)));
+        let Subscriptions { topics, subscribers, bytes, seated, asked, .. } = &model.subscriptions;
+        prop_assert!(topics.is_empty() && subscribers.is_empty() && seated.is_empty() && asked.is_empty());
+        prop_assert_eq!(*bytes, 0);
+    }
+}

@@ -26,6 +26,7 @@ use crate::grouping::Grouping;
 use crate::hold::{Held, Hold, Sent, Via};
 use crate::link::{Link, LinkId};
 use crate::local;
+use crate::node_info::NodeInfo;
 use crate::outbox::{Outbox, RareWork};
 use crate::pin::IdlePins;
 use crate::pipeline::Waiter;
@@ -69,6 +70,7 @@ pub(crate) struct Dispatcher {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) clients: Slab<Client>,
     pub(crate) gathers: Slab<Gather>,
+    pub(crate) node_info: NodeInfo,
     pub(crate) hold: Hold,
     pub(crate) outbox: Outbox,
     pub(crate) stats: Stats,
@@ -117,6 +119,7 @@ impl Dispatcher {
             subscriptions: Subscriptions::default(),
             clients: Slab::new(),
             gathers: Slab::new(),
+            node_info: NodeInfo::default(),
             hold: Hold::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),
@@ -206,6 +209,7 @@ impl Dispatcher {
             Plan::Local => self.answer_locally(command, job),
             Plan::Split(split) => self.split(*split, job),
             Plan::Every(fan_out) => self.send_to_every(*fan_out, job),
+            Plan::Info => self.info(job),
             Plan::Keyless(name) => self.send_without_key(*name, job),
             Plan::Scan => self.scan(job),
             Plan::Publish => self.publish(job),
@@ -274,7 +278,10 @@ impl Dispatcher {
             match target.receiver() {
                 Receiver::Client(id, _) => return Some(id),
                 Receiver::Part(gather, _) => target = self.gathers.get(gather as usize)?.target,
-                Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) => return None,
+                Receiver::Handshake
+                | Receiver::Nobody
+                | Receiver::Subscription(_)
+                | Receiver::Figures(..) => return None,
             }
         }
     }
@@ -427,6 +434,7 @@ impl Dispatcher {
             // The handshake is taken care of in `reply`.
             Receiver::Handshake | Receiver::Nobody => {}
             Receiver::Subscription(token) => self.subscription_answered(token, reply),
+            Receiver::Figures(round, place) => self.take_figures(round, place, reply),
         }
     }
 

@@ -83,7 +83,7 @@ impl Dispatcher {
                     gather.extend(part, piece, most);
                 }
             }
-            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) => {}
+            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) | Receiver::Figures(..) => {}
         }
         Ok(())
     }
@@ -255,7 +255,9 @@ impl Dispatcher {
                 }
                 false
             }
-            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) => false,
+            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) | Receiver::Figures(..) => {
+                false
+            }
         }
     }
 }

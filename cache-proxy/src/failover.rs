@@ -315,11 +315,13 @@ impl Dispatcher {
         !self.hold.is_empty()
             || self.links.iter().any(|(_, link)| link.is_timed())
             || self.subscriptions_wait()
+            || self.node_info.is_waiting()
     }
 
     /// Gives up what has waited too long, and suspects links that are slow.
     pub(crate) fn tick(&mut self) {
         self.expire_held();
+        self.end_overdue_info();
         self.drop_idle_pins();
         self.hurry_downloads();
         self.tick_subscriptions();

@@ -8,10 +8,10 @@ use commands::Command;
 use resp::{Encoder, Protocol, Request};
 
 use crate::dispatch::Dispatcher;
+use crate::local_client;
 use crate::plan::{self, Refusal};
 use crate::refuse::NO_VIEW;
 use crate::target::ClientId;
-use crate::{info, local_client};
 
 /// The version of Redis whose commands and replies the tier is compatible with. Clients choose features by
 /// it.
@@ -50,7 +50,6 @@ pub(crate) fn answer(
             local_client::answer(worker, id, name, request, to);
         }),
         "command" => commands::Catalogue::new(&plan::is_served).answer(request, &mut to),
-        "info" => to.verbatim("txt", info::text(worker, request).as_bytes()),
         "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),

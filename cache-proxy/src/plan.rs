@@ -37,6 +37,8 @@ pub(crate) enum Plan {
     Subscribe(Kind),
     /// Have it listen no longer; without names to nothing of this kind.
     Unsubscribe(Kind),
+    /// Tell the figures of the proxy and of all nodes.
+    Info,
     /// Answer with an error.
     Refuse(Refusal),
 }
@@ -143,6 +145,7 @@ enum Handling {
     Publish,
     Subscribe(Kind),
     Unsubscribe(Kind),
+    Info,
     Refuse(fn(Named) -> Refusal),
     /// Its subcommands differ.
     BySubcommand,
@@ -166,7 +169,7 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
 
 /// What the proxy answers by itself. Everything that a client library sends when it connects is here, so no
 /// client fails at its handshake.
-const LOCAL: [&str; 19] = [
+const LOCAL: [&str; 18] = [
     "ping",
     "echo",
     "quit",
@@ -176,7 +179,6 @@ const LOCAL: [&str; 19] = [
     "select",
     "client",
     "command",
-    "info",
     "config",
     "cluster",
     "role",
@@ -199,6 +201,7 @@ fn of_command(command: &Command) -> Handling {
         "keys" => Handling::Every(FanOut::Concat),
         "randomkey" => Handling::Every(FanOut::Any),
         "scan" => Handling::Scan,
+        "info" => Handling::Info,
         "copy" => Handling::ByKeyUnless(names_another_database),
         "move" | "swapdb" => Handling::Refuse(Refusal::Database),
         "sort" | "sort_ro" => Handling::ByKeyUnless(looks_at_other_keys),
@@ -320,6 +323,7 @@ fn planned(command: &'static Command, handling: Handling, request: &Request<'_>)
         Handling::Publish => Plan::Publish,
         Handling::Subscribe(kind) => Plan::Subscribe(kind),
         Handling::Unsubscribe(kind) => Plan::Unsubscribe(kind),
+        Handling::Info => Plan::Info,
         Handling::Refuse(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
         Handling::BySubcommand => by_subcommand(command, request),
     }

@@ -71,7 +71,7 @@ pub async fn run(
         phases: phases.clone(),
         heart,
         suspicions: suspect.clone(),
-        published,
+        published: shared.register(published),
         shared: Arc::clone(&shared),
     })?;
 

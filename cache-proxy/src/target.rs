@@ -42,6 +42,8 @@ const NOBODY: u64 = HANDSHAKE | 1;
 
 /// Nor this one.
 const SUBSCRIPTION: u64 = 1 << 61;
+/// With the place of the node asked.
+const FIGURES: u64 = HANDSHAKE | 1 << 32;
 
 /// What a [`Target`] means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub(crate) enum Receiver {
     Nobody,
     /// The subscriptions: the answer to what a node was asked with this token.
     Subscription(Token),
+    /// A round of questions about the nodes' figures, and the place of the node among those asked.
+    Figures(u32, u16),
 }
 
 impl Target {
@@ -72,7 +76,12 @@ impl Target {
 
     /// Whether the proxy asked for itself and not for a client.
     pub(crate) const fn is_proxy(self) -> bool {
-        matches!(self.receiver(), Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_))
+        !matches!(self.receiver(), Receiver::Client(..) | Receiver::Part(..))
+    }
+
+    /// A round of questions, and the place of the node in it.
+    pub(crate) const fn figures(round: u32, place: u16) -> Self {
+        Self { who: round as u64, which: FIGURES | place as u64 }
     }
 
     /// A client's place in line.
@@ -95,8 +104,9 @@ impl Target {
         match self.which {
             place if place < SUBSCRIPTION => Receiver::Client(ClientId { index, serial }, place),
             HANDSHAKE => Receiver::Handshake,
-            NOBODY.. => Receiver::Nobody,
             SUBSCRIPTION => Receiver::Subscription(self.who),
+            FIGURES.. => Receiver::Figures(index, self.which as u16),
+            NOBODY => Receiver::Nobody,
             part => Receiver::Part(index, part as u16),
         }
     }
@@ -115,5 +125,6 @@ mod tests {
         assert_eq!(Target::part(u32::MAX, u16::MAX).receiver(), Receiver::Part(u32::MAX, u16::MAX));
         assert_eq!(Target::HANDSHAKE.receiver(), Receiver::Handshake);
         assert_eq!(Target::NOBODY.receiver(), Receiver::Nobody);
+        assert_eq!(Target::figures(u32::MAX, u16::MAX).receiver(), Receiver::Figures(u32::MAX, u16::MAX));
     }
 }

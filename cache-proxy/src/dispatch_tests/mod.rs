@@ -6,6 +6,7 @@ mod bounds;
 mod download;
 mod failover;
 mod fan_out;
+mod info;
 mod pubsub;
 mod requests;
 

@@ -175,17 +175,27 @@ impl Dispatcher {
     /// Reads on where others have waited for too long. Called at each look at the deadlines.
     pub(crate) fn hurry_downloads(&mut self) {
         let now = self.now;
-        for (id, link) in &mut self.links {
-            let others_wait = link.pipeline.len() > 1;
-            let Some(download) = link.download.as_mut().filter(|_| others_wait) else { continue };
-            if download.halted_at.is_some_and(|at| at + PATIENCE <= now) {
-                download.hurried = true;
-                if std::mem::take(&mut download.halted) {
-                    link.heard = now;
-                    self.outbox.rare.push(RareWork::Resume(id));
-                }
+        let is_late = |download: &Download| {
+            !download.hurried && download.halted_at.is_some_and(|at| at + PATIENCE <= now)
+        };
+        let links = self.links.iter().filter(|(_, link)| link.download.as_ref().is_some_and(is_late));
+        let late: Vec<_> = links.filter(|(_, link)| self.others_wait(link)).map(|(id, _)| id).collect();
+        for id in late {
+            let link = &mut self.links[id];
+            let Some(download) = link.download.as_mut() else { continue };
+            download.hurried = true;
+            if std::mem::take(&mut download.halted) {
+                link.heard = now;
+                self.outbox.rare.push(RareWork::Resume(id));
             }
         }
+    }
+
+    /// Whether another client than the first one waits for a reply of the link.
+    fn others_wait(&self, link: &Link) -> bool {
+        let mut waiting = link.pipeline.receivers().map(|target| self.client_behind(target));
+        let first = waiting.next().flatten();
+        waiting.any(|client| client.is_some() && client != first)
     }
 
     /// Has new requests for the link's node go over another one. Those who have requests on this one wait until these

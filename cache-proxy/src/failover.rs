@@ -313,7 +313,7 @@ impl Dispatcher {
     /// Whether anything waits, so that time matters.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.hold.is_empty()
-            || self.links.iter().any(|(_, link)| link.is_timed())
+            || self.links.iter().any(|(_, link)| link.is_timed() || link.delays_others())
             || self.subscriptions_wait()
             || self.node_info.is_waiting()
     }

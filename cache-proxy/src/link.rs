@@ -84,6 +84,11 @@ impl Link {
         }
     }
 
+    /// Whether others wait behind the reply that its client does not take.
+    pub(crate) fn delays_others(&self) -> bool {
+        self.is_halted() && self.pipeline.len() > 1
+    }
+
     /// Whether it is not read, because a client does not take what comes over it.
     pub(crate) fn is_halted(&self) -> bool {
         self.download.as_ref().is_some_and(|download| download.halted)

@@ -81,6 +81,7 @@ fn a_link_is_not_read_while_its_client_takes_nothing_and_goes_on_when_it_does() 
     let mut bench = Bench::new(1);
     let client = bench.client();
     bench.send(client, "GET k");
+    bench.send(client, "GET k");
     let link = bench.link("n1", Protocol::Resp2);
     bench.piece(link, &"x".repeat(MUCH));
     assert!(bench.worker.is_halted(link));
@@ -90,6 +91,8 @@ fn a_link_is_not_read_while_its_client_takes_nothing_and_goes_on_when_it_does() 
     bench.take(client);
     assert!(!bench.worker.is_halted(link) && bench.resumes());
     bench.last_piece(link, "\r\n");
+    bench.answer("n1", ":2\r\n");
+    assert!(bench.take(client).ends_with(":2\r\n"));
     assert_eq!(bench.shared("n1"), Some(link), "nobody has needed another one");
 }
 
@@ -154,7 +157,7 @@ fn others_wait_only_so_long_behind_a_reply_that_is_not_taken() {
     let link = bench.link("n1", Protocol::Resp2);
     bench.piece(link, &"x".repeat(MUCH));
     bench.wait(Duration::from_millis(50));
-    assert!(bench.worker.is_halted(link));
+    assert!(bench.worker.is_halted(link) && bench.worker.is_waiting(), "the deadlines are looked at");
     bench.wait(Duration::from_millis(50));
     assert!(!bench.worker.is_halted(link) && bench.resumes());
     for _ in 0..3 {

@@ -4,3 +4,4 @@
 mod cluster;
 mod drain;
 mod serving;
+mod streaming;

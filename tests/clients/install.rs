@@ -2,7 +2,7 @@
 //!
 //! `FASTCACHE_TEST_PYTHON` names an interpreter that has the libraries of `requirements.txt`,
 //! `FASTCACHE_TEST_NODE_MODULES` a directory that holds those of `package.json`; without them they are installed
-//! below the target directory, once for each version of those files.
+//! below the target directory, once for each version of those files. Those in Rust are built there by Cargo.
 
 use std::env;
 use std::fs;
@@ -33,6 +33,14 @@ static NODE_MODULES: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("FAS
     .join("node_modules"),
 });
 
+static RUST: LazyLock<PathBuf> = LazyLock::new(|| {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "--manifest-path"]).arg(here().join("rust/Cargo.toml"));
+    let target = libraries().join("rust");
+    succeeds(cargo.arg("--target-dir").arg(&target));
+    target.join("debug")
+});
+
 /// A program in Python of this directory.
 pub(super) fn python(script: &str) -> Command {
     let mut command = Command::new(&*PYTHON);
@@ -47,15 +55,25 @@ pub(super) fn node(script: &str) -> Command {
     command
 }
 
+/// A program in Rust of the package in this directory.
+pub(super) fn rust(program: &str) -> Command {
+    Command::new(RUST.join(program))
+}
+
 fn here() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
 }
 
-/// The directory that a package manager has filled from this list, in this run or an earlier one.
-fn installed(name: &str, list: &str, install: impl Fn(&Path, &Path) -> Command) -> PathBuf {
+/// Where they are installed.
+fn libraries() -> PathBuf {
     let this = env::current_exe().expect("the path of this test");
     let target = this.ancestors().nth(3).expect("this test is in a target directory");
-    let (directory, list) = (target.join("client-libraries").join(name), here().join(list));
+    target.join("client-libraries")
+}
+
+/// The directory that a package manager has filled from this list, in this run or an earlier one.
+fn installed(name: &str, list: &str, install: impl Fn(&Path, &Path) -> Command) -> PathBuf {
+    let (directory, list) = (libraries().join(name), here().join(list));
     let wanted = fs::read(&list).expect("the list of libraries is there");
     let complete = directory.join("complete");
     if fs::read(&complete).ok().as_ref() != Some(&wanted) {

@@ -39,6 +39,14 @@ pub(super) fn glide_js(to: &Reporter) {
     run(install::node("valkey_glide.js"), "@valkey/valkey-glide", to);
 }
 
+pub(super) fn redis_rs(to: &Reporter) {
+    run(install::rust("redis_rs"), "redis", to);
+}
+
+pub(super) fn fred(to: &Reporter) {
+    run(install::rust("fred"), "fred", to);
+}
+
 /// A program that dies with the test.
 struct Program(Child);
 

@@ -21,7 +21,19 @@ use crate::haproxy::Haproxy;
 use crate::literals;
 
 /// What a client is asked to do, in this order.
-const STEPS: [&str; 8] = ["connect", "pipeline", "MGET", "hash", "zset", "scan", "1 MB value", RECONNECT];
+const STEPS: [&str; 11] = [
+    "connect",
+    "pipeline",
+    "MGET",
+    "hash",
+    "zset",
+    "scan",
+    "pub/sub",
+    "script",
+    "blocking pop",
+    "1 MB value",
+    RECONNECT,
+];
 /// Those of them that our own nodes know.
 const OWN_STEPS: [&str; 7] = ["connect", "pipeline", "MGET", "zset", "scan", "1 MB value", RECONNECT];
 const RECONNECT: &str = "reconnect";
@@ -35,7 +47,7 @@ struct Client {
     try_out: fn(&reporter::Reporter),
 }
 
-const CLIENTS: [Client; 10] = [
+const CLIENTS: [Client; 12] = [
     Client { name: "redis-py", try_out: library::redis_py },
     Client { name: "valkey-py", try_out: library::valkey_py },
     Client { name: "valkey-glide (Python)", try_out: library::glide_py },
@@ -43,6 +55,8 @@ const CLIENTS: [Client; 10] = [
     Client { name: "iovalkey", try_out: library::iovalkey },
     Client { name: "node-redis", try_out: library::node_redis },
     Client { name: "valkey-glide (Node.js)", try_out: library::glide_js },
+    Client { name: "redis-rs", try_out: library::redis_rs },
+    Client { name: "fred", try_out: library::fred },
     Client { name: "redis-cli", try_out: tools::redis_cli },
     Client { name: "redis-benchmark", try_out: tools::redis_benchmark },
     Client { name: "redis_exporter", try_out: tools::redis_exporter },

@@ -2,6 +2,10 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
 
 use super::RECONNECT;
 use super::reporter::Reporter;
@@ -51,6 +55,48 @@ pub(super) fn redis_cli(to: &Reporter) {
         found.sort_unstable();
         names.sort_unstable();
         assert_eq!(found, names);
+    });
+    to.step("pub/sub", || {
+        let mut subscriber = Typed::start(to.port);
+        subscriber.answers("SUBSCRIBE cli:news", "subscribe\ncli:news\n1");
+        cli.ask(&["PUBLISH", "cli:news", "hello"]);
+        assert_eq!(subscriber.lines(3), "message\ncli:news\nhello");
+    });
+    to.step("script", || {
+        let lua = "return {KEYS[1], redis.call('INCRBY', KEYS[1], ARGV[1])} -- cli";
+        let mut file = NamedTempFile::new().expect("a temporary file");
+        file.write_all(lua.as_bytes()).expect("a writable file");
+        let path = file.path().to_str().expect("its name is text");
+        cli.answers(&["--eval", path, "cli:script", ",", "5"], "cli:script\n5");
+        let digest = cli.ask(&["SCRIPT", "LOAD", lua]);
+        cli.answers(&["EVALSHA", digest.trim(), "1", "cli:script", "5"], "cli:script\n10");
+    });
+    to.step("transaction", || {
+        for (line, wanted) in [
+            ("MULTI", "OK"),
+            ("SET cli:{t}1 1", "QUEUED"),
+            ("INCR cli:{t}1", "QUEUED"),
+            ("GET cli:{t}1", "QUEUED"),
+            ("EXEC", "OK\n2\n2"),
+            ("WATCH cli:{t}1", "OK"),
+        ] {
+            typed.answers(line, wanted);
+        }
+        cli.answers(&["SET", "cli:{t}1", "by another"], "OK");
+        typed.answers("MULTI", "OK");
+        typed.answers("SET cli:{t}1 lost", "QUEUED");
+        typed.answers("EXEC", "");
+        typed.answers("GET cli:{t}1", "by another");
+    });
+    to.step("blocking pop", || {
+        cli.answers(&["BLPOP", "cli:queue", "0.1"], "");
+        thread::scope(|scope| {
+            let popped = scope.spawn(|| cli.ask(&["BLPOP", "cli:queue", "10"]));
+            // So late that the pop is waiting by then.
+            thread::park_timeout(Duration::from_millis(200));
+            cli.answers(&["RPUSH", "cli:queue", "job"], "1");
+            assert_eq!(popped.join().expect("it is answered"), "cli:queue\njob\n");
+        });
     });
     to.step("1 MB value", || {
         let value = binary_megabyte();
@@ -121,9 +167,15 @@ impl Typed {
 
     fn answers(&mut self, line: &str, wanted: &str) {
         writeln!(self.input, "{line}").expect("it reads its input");
-        let mut found = String::new();
-        self.output.read_line(&mut found).expect("it answers");
-        assert_eq!(found.trim_end(), wanted, "{line}");
+        assert_eq!(self.lines(wanted.split('\n').count()), wanted, "{line}");
+    }
+
+    fn lines(&mut self, count: usize) -> String {
+        let mut lines = String::new();
+        for _ in 0..count {
+            self.output.read_line(&mut lines).expect("it answers");
+        }
+        lines.trim_end_matches('\n').to_owned()
     }
 }
 
@@ -146,6 +198,8 @@ pub(super) fn redis_benchmark(to: &Reporter) {
     to.step("MGET", || runs(&["MGET", "key:1", "key:2", "key:3", "key:4"]));
     to.step("hash", || runs(&["-t", "hset"]));
     to.step("zset", || runs(&["-t", "zadd,zpopmin"]));
+    let add = "return redis.call('INCRBY', KEYS[1], ARGV[1])";
+    to.step("script", || runs(&["EVAL", add, "1", "benchmark:script", "5"]));
     to.step("1 MB value", || runs(&["-t", "set,get", "-d", &MEGABYTE.to_string(), "-n", "20"]));
     to.until_restarted();
     to.step(RECONNECT, || runs(&["-t", "set,get"]));

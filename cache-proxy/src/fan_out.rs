@@ -8,9 +8,9 @@ use resp::encode_request;
 use crate::dispatch::{Dispatcher, Job};
 use crate::gather::Gather;
 use crate::grouping::Grouping;
+use crate::handling::{FanOut, Split};
 use crate::merge::log::{self, Log};
 use crate::merge::{Cursor, Merge};
-use crate::plan::{FanOut, Split};
 use crate::refuse::{NO_NODE, NO_VIEW};
 use crate::target::Target;
 

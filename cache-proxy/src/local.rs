@@ -8,8 +8,9 @@ use commands::Command;
 use resp::{Encoder, Protocol, Request};
 
 use crate::dispatch::Dispatcher;
+use crate::handling::is_served;
 use crate::local_client;
-use crate::plan::{self, Refusal};
+use crate::refusal::Refusal;
 use crate::refuse::NO_VIEW;
 use crate::target::ClientId;
 
@@ -49,7 +50,7 @@ pub(crate) fn answer(
         "client" => with_subcommand(command, request, &mut to, |name, to| {
             local_client::answer(worker, id, name, request, to);
         }),
-        "command" => commands::Catalogue::new(&plan::is_served).answer(request, &mut to),
+        "command" => commands::Catalogue::new(&is_served).answer(request, &mut to),
         "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),

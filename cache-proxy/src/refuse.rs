@@ -4,7 +4,7 @@ use commands::Command;
 use resp::{Encoder, Protocol, ProtocolError, Request};
 
 use crate::dispatch::Dispatcher;
-use crate::plan::{self, Refusal};
+use crate::refusal::{Refusal, unknown_command};
 use crate::target::{ClientId, Receiver, Target};
 
 /// Before the first view. `LOADING` is what clients already know to wait for.
@@ -75,7 +75,7 @@ impl Dispatcher {
             tracing::warn!(peer = %client.peer, "closing a client that speaks HTTP");
             client.closing = true;
         }
-        self.fail(target, &plan::unknown_command(request));
+        self.fail(target, &unknown_command(request));
     }
 
     /// Ends a client that broke the protocol: it gets the replies it is owed, the error, and the end.

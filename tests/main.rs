@@ -25,6 +25,7 @@ mod monitoring;
 mod ports;
 mod process;
 mod process_lifecycle;
+mod pubsub;
 mod random;
 mod redis_server;
 mod seed;

@@ -37,6 +37,8 @@ struct Setup {
     health: String,
     /// By the id of the proxy.
     admin_ports: BTreeMap<String, u16>,
+    /// What the nodes ask for, and the others log in with.
+    password: Option<&'static str>,
 }
 
 /// Nodes, a health service, and proxies that follow it.
@@ -50,16 +52,32 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts everything and waits until the health service calls all of it healthy and every proxy routes.
     pub(crate) fn start(nodes: usize, proxies: usize) -> Self {
-        Self::over(NODE, nodes, proxies)
+        Self::over(NODE, nodes, proxies, None)
     }
 
     /// The same over nodes that are stock Redis servers.
     pub(crate) fn over_redis(nodes: usize, proxies: usize) -> Self {
         redis_server::assert_installed();
-        Self::over(REDIS_NODE, nodes, proxies)
+        Self::over(REDIS_NODE, nodes, proxies, None)
     }
 
-    fn over(node: Program, nodes: usize, proxies: usize) -> Self {
+    /// Nodes that ask for a password, which all the others know.
+    pub(crate) fn with_password(nodes: usize, proxies: usize, password: &'static str) -> Self {
+        Self::over(NODE, nodes, proxies, Some(password))
+    }
+
+    /// Nodes that ask for none of the password that the others know.
+    pub(crate) fn with_login_only(nodes: usize, proxies: usize, password: &'static str) -> Self {
+        Self::over(OPEN_NODE, nodes, proxies, Some(password))
+    }
+
+    /// The same over nodes that are stock Redis servers.
+    pub(crate) fn over_redis_with_password(nodes: usize, proxies: usize, password: &'static str) -> Self {
+        redis_server::assert_installed();
+        Self::over(REDIS_NODE, nodes, proxies, Some(password))
+    }
+
+    fn over(node: Program, nodes: usize, proxies: usize, password: Option<&'static str>) -> Self {
         let address = || format!("127.0.0.1:{}", free_port());
         let named = |kind: &str, count: usize| -> Vec<(String, String)> {
             (1..=count).map(|number| (format!("{kind}{number}"), address())).collect()
@@ -69,7 +87,7 @@ impl Cluster {
         fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
             .expect("a writable directory");
         let admin_ports = proxies.iter().map(|(id, _)| (id.clone(), free_port())).collect();
-        let setup = Setup { files, health: address(), admin_ports };
+        let setup = Setup { files, health: address(), admin_ports, password };
         let start_all = |places: Vec<(String, String)>, program| -> Vec<Member> {
             places.into_iter().map(|(id, address)| Member::start(&setup, id, address, program)).collect()
         };
@@ -161,12 +179,23 @@ impl Cluster {
     /// A connection to the node at this index, past the proxies.
     pub(crate) fn node_client(&self, node: usize) -> Client {
         let address = &self.nodes[node].address;
-        Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"))
+        let mut client = Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
+        if let Some(password) = self.setup.password {
+            client.ask(&format!("AUTH {password}"));
+        }
+        client
     }
 
     /// Starts a killed node again, empty, at its old address.
     pub(crate) fn restart_node(&mut self, index: usize) {
         self.nodes[index].restart(&self.setup);
+    }
+
+    /// The same with another password than the others know.
+    pub(crate) fn restart_node_with_password(&mut self, index: usize, password: &'static str) {
+        let right = self.setup.password.replace(password);
+        self.nodes[index].restart(&self.setup);
+        self.setup.password = right;
     }
 
     /// Starts a killed proxy again at its old address, with the view it had kept.
@@ -182,6 +211,7 @@ impl Cluster {
 }
 
 const NODE: Program = Program { command: node_command, await_ready: Member::await_address };
+const OPEN_NODE: Program = Program { command: open_node_command, await_ready: Member::await_address };
 const REDIS_NODE: Program = Program { command: redis_command, await_ready: Member::await_redis };
 const HEALTH: Program = Program { command: health_command, await_ready: Member::await_address };
 const PROXY: Program = Program { command: proxy_command, await_ready: Member::await_address };
@@ -231,13 +261,20 @@ fn topology(nodes: &[(String, String)], proxies: &[(String, String)]) -> String 
     text
 }
 
-fn node_command(_: &Setup, id: &str, port: &str) -> Command {
+fn node_command(setup: &Setup, id: &str, port: &str) -> Command {
+    let mut command = fastcache(&["cache-node", "--port", port, "--node-id", id]);
+    command.env("NODE_PASSWORD", setup.password.unwrap_or_default());
+    command
+}
+
+fn open_node_command(_: &Setup, id: &str, port: &str) -> Command {
     fastcache(&["cache-node", "--port", port, "--node-id", id])
 }
 
 fn redis_command(setup: &Setup, _: &str, port: &str) -> Command {
     let mut command = Command::new("redis-server");
     command.args(["--port", port, "--bind", "127.0.0.1", "--save", ""]).current_dir(setup.files.path());
+    command.args(["--requirepass", setup.password.unwrap_or_default()]);
     command
 }
 
@@ -246,6 +283,7 @@ fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
     let mut command =
         fastcache(&["health-service", "--port", port, "--cluster", "cluster.toml", "--state-dir", "."]);
     command.env("HEALTH_CHECK_INTERVAL", "1s").env("HEALTH_CHECK_TIMEOUT", "500ms");
+    command.env("NODE_PASSWORD", setup.password.unwrap_or_default());
     command.current_dir(setup.files.path());
     command
 }
@@ -268,6 +306,7 @@ fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
         "--state-dir",
         id,
     ]);
-    command.env("HOLD_TIMEOUT", "20s").current_dir(setup.files.path());
+    command.env("HOLD_TIMEOUT", "20s").env("NODE_PASSWORD", setup.password.unwrap_or_default());
+    command.current_dir(setup.files.path());
     command
 }

@@ -3,6 +3,7 @@
 //! The harness is in `cluster` (separate processes), `up` (`fastcache up`), `process` and `eventually`; the
 //! other modules are the tests, one per thing that must hold.
 
+mod auth;
 mod binaries;
 mod blocking;
 mod chaos;

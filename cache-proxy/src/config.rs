@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use cluster::{ApiToken, NodeId};
+use cluster::{ApiToken, NodeId, NodeLogin};
 use daemon::{Kind, Program, Secret, Setting, Settings};
 
 /// The lame-duck time of a proxy whose `/readyz` can be asked: twice what HAProxy with `inter 1s` needs.
@@ -133,7 +133,14 @@ pub static PROGRAM: Program = Program {
             Some("NODE_PASSWORD"),
             None,
             Kind::Secret,
-            "Password to give the nodes",
+            "Password to give the nodes; a node without one is used as well",
+        ),
+        Setting::new(
+            "node-username",
+            Some("NODE_USERNAME"),
+            None,
+            Kind::Text,
+            "User to log in to the nodes as; without it the one whom their requirepass is for",
         ),
         Setting::new(
             "hold-timeout",
@@ -214,8 +221,8 @@ pub struct Config {
     pub maxmemory_clients: usize,
     /// Password that clients must give.
     pub password: Option<Secret>,
-    /// Password to give the nodes.
-    pub node_password: Option<Secret>,
+    /// What to say to the nodes first.
+    pub node_login: Option<NodeLogin>,
     /// Longest wait for a node that cannot be reached.
     pub hold_timeout: Duration,
     /// Longest wait for a reply.
@@ -270,7 +277,11 @@ impl Config {
             client_output_buffer_limit: count("client-output-buffer-limit"),
             maxmemory_clients,
             password: secret("requirepass"),
-            node_password: secret("node-password"),
+            node_login: NodeLogin::new(
+                settings.optional_text("node-username"),
+                settings.optional_text("node-password"),
+            )
+            .context("--node-username")?,
             hold_timeout: settings.duration("hold-timeout"),
             node_timeout: settings.duration("node-timeout"),
             suspect_after: settings.duration("suspect-after"),

@@ -49,8 +49,8 @@ impl Dispatcher {
     /// When the node refuses: too many clients, a wrong password, still loading.
     #[cold]
     pub(crate) fn handshake_reply(&mut self, id: LinkId, reply: &[u8]) -> Result<(), Failure> {
-        if reply.first() == Some(&b'-') {
-            return Err(Failure::Handshake(String::from_utf8_lossy(reply).trim().to_owned()));
+        if let Some(error) = reply.strip_prefix(b"-") {
+            Failure::of_handshake(String::from_utf8_lossy(error).trim()).map_or(Ok(()), Err)?;
         }
         if self.links[id].pipeline.is_empty() {
             self.link_up(id);
@@ -111,11 +111,7 @@ impl Dispatcher {
             encode_request(&mut wire, args.iter().copied());
             wire
         };
-        let auth = self
-            .config
-            .node_password
-            .as_ref()
-            .map(|password| encoded(&[b"AUTH", password.expose().as_bytes()]));
+        let auth = self.config.node_login.as_ref().map(|login| login.request().to_vec());
         let resp3 = self.links.get(id).is_some_and(|link| link.protocol == Protocol::Resp3);
         let greeting = if resp3 { encoded(&[b"HELLO", b"3"]) } else { encoded(&[b"PING"]) };
         auth.into_iter().chain([greeting]).collect()

@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     /// It speaks, but not RESP, or more than it was asked.
     #[error("{0}")]
     Protocol(String),
+    /// It lets nobody in who logs in like this.
+    #[error("{0}")]
+    Login(String),
     /// It refused the connection's handshake.
     #[error("handshake refused: {0}")]
     Handshake(String),
@@ -41,6 +44,14 @@ impl Failure {
         }
     }
 
+    /// What a node's error to the handshake means. `None`: it has no password, and is used without.
+    pub(crate) fn of_handshake(error: &str) -> Option<Self> {
+        if cluster::has_no_password(error) {
+            return None;
+        }
+        Some(cluster::login_problem(error).map_or_else(|| Self::Handshake(error.to_owned()), Self::Login))
+    }
+
     /// How it is reported. `None`: it says nothing about the node.
     pub(crate) fn kind(&self) -> Option<ReportKind> {
         match self {
@@ -48,7 +59,7 @@ impl Failure {
             Self::Lost(_) => Some(ReportKind::Reset),
             Self::Timeout => Some(ReportKind::Timeout),
             Self::Protocol(_) => Some(ReportKind::Protocol),
-            Self::Handshake(_) => Some(ReportKind::Error),
+            Self::Login(_) | Self::Handshake(_) => Some(ReportKind::Error),
             Self::Own(_) => None,
         }
     }
@@ -64,6 +75,15 @@ pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wrong_password_is_told_from_other_refusals() {
+        let text = |error| Failure::of_handshake(error).map(|failure| failure.to_string());
+        let problem = "the node does not take the password (--node-password): WRONGPASS no";
+        assert_eq!(text("WRONGPASS no").as_deref(), Some(problem));
+        assert_eq!(text("LOADING wait").as_deref(), Some("handshake refused: LOADING wait"));
+        assert_eq!(text("ERR AUTH <password> called without any password configured for …"), None);
+    }
 
     #[test]
     fn what_the_proxy_itself_lacks_is_no_failure_of_the_node() {

@@ -16,7 +16,7 @@ Ask a process whether it is well; exit 0 if so, else 1
 Usage: fastcache healthcheck URL|HOST:PORT
 
   URL        http://HOST[:PORT]/PATH: it must answer 200
-  HOST:PORT  it must answer PING with PONG
+  HOST:PORT  it must answer PING with PONG, or ask for its password
 ";
 
 /// Runs the command.

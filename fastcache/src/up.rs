@@ -66,6 +66,20 @@ static PROGRAM: Program = Program {
             kind: Kind::Duration,
             help: "How long a proxy that is told to end serves on, for HAProxy to take notice",
         },
+        Setting {
+            name: "requirepass",
+            env: Some("REQUIREPASS"),
+            default: None,
+            kind: Kind::Secret,
+            help: "Password that clients must give the proxies",
+        },
+        Setting {
+            name: "node-password",
+            env: Some("NODE_PASSWORD"),
+            default: None,
+            kind: Kind::Secret,
+            help: "Password of the nodes, which proxies and health service give them",
+        },
         Setting { name: "base-dir", env: None, default: None, kind: Kind::Path, help: BASE_DIR_HELP },
         setting("start-timeout", "60s", Kind::Duration, "Give up when it is not ready by then"),
     ],
@@ -86,7 +100,6 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let shutdown = daemon::shutdown::listen().context("cannot listen for signals")?;
-    refuse_passwords()?;
     let haproxy = haproxy(settings.text("entry"))?;
     let layout = ports::lay_out(&settings, haproxy.is_some())?;
     // Before the ports: a second `up` in the same directory is one mistake, not one for each port.
@@ -107,20 +120,6 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     cluster.stop().await;
     terminal.flush();
     result
-}
-
-/// The children would inherit passwords, and neither the health service's probes nor this command's own
-/// questions could give them.
-fn refuse_passwords() -> anyhow::Result<()> {
-    const PASSWORDS: [&str; 4] = ["REQUIREPASS", "REQUIREPASS_FILE", "NODE_PASSWORD", "NODE_PASSWORD_FILE"];
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let found: Vec<&str> = PASSWORDS.into_iter().filter(is_set).collect();
-    anyhow::ensure!(
-        found.is_empty(),
-        "passwords are not supported yet: remove {} from the environment",
-        found.join(" and ")
-    );
-    Ok(())
 }
 
 /// The executable of HAProxy, if the entry is to be it.

@@ -34,7 +34,7 @@ pub(crate) struct HttpAnswer {
 /// Asks for PONG.
 ///
 /// # Errors
-/// When it is not answered with `+PONG` within `patience`.
+/// When it is not answered with `+PONG`, or that a password is wanted, within `patience`.
 pub(crate) fn ping(address: &str, patience: Duration) -> Result<(), AskError> {
     /// Longer answers are errors anyway; this shows enough of them.
     const MAX_LINE_BYTES: usize = 256;
@@ -44,6 +44,8 @@ pub(crate) fn ping(address: &str, patience: Duration) -> Result<(), AskError> {
     let line = String::from_utf8_lossy(&answer);
     match line.lines().next().unwrap_or_default() {
         "+PONG" => Ok(()),
+        // It serves whoever knows its password.
+        line if line.starts_with("-NOAUTH ") => Ok(()),
         "" => Err(unexpected(address, "nothing")),
         other => Err(unexpected(address, &format!("\"{}\"", other.escape_debug()))),
     }
@@ -148,12 +150,12 @@ mod tests {
     }
 
     #[test]
-    fn only_pong_is_a_good_answer_to_ping() {
+    fn pong_and_the_wish_for_a_password_are_good_answers_to_ping() {
         assert!(ping(&answering(&["+PO", "NG\r\n"]), PATIENCE).is_ok());
-        for (pieces, told) in [
-            (&["-NOAUTH Authentication required.\r\n"][..], "answered \"-NOAUTH Authentication required.\""),
-            (&[][..], "answered nothing"),
-        ] {
+        assert!(ping(&answering(&["-NOAUTH Authentication required.\r\n"]), PATIENCE).is_ok());
+        for (pieces, told) in
+            [(&["-LOADING wait\r\n"][..], "answered \"-LOADING wait\""), (&[][..], "answered nothing")]
+        {
             let problem = ping(&answering(pieces), PATIENCE).unwrap_err().to_string();
             assert!(problem.ends_with(told), "{problem}");
         }

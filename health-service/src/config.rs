@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cluster::{ApiToken, Topology, TopologyError};
+use cluster::{ApiToken, NodeLogin, Topology, TopologyError};
 use daemon::{Kind, Program, Setting, Settings};
 
 use crate::verdict::Policy;
@@ -15,7 +15,7 @@ pub static PROGRAM: Program = Program {
     settings: &SETTINGS,
 };
 
-static SETTINGS: [Setting; 12] = [
+static SETTINGS: [Setting; 14] = [
     Setting {
         name: "host",
         env: Some("HEALTH_HOST"),
@@ -100,6 +100,20 @@ static SETTINGS: [Setting; 12] = [
         kind: Kind::Secret,
         help: "What a request that changes something must carry as `Authorization: Bearer SECRET`; none when unset",
     },
+    Setting {
+        name: "node-password",
+        env: Some("NODE_PASSWORD"),
+        default: None,
+        kind: Kind::Secret,
+        help: "Password to give the nodes; a node without one is probed as well",
+    },
+    Setting {
+        name: "node-username",
+        env: Some("NODE_USERNAME"),
+        default: None,
+        kind: Kind::Text,
+        help: "User to log in to the nodes as; without it the one whom their requirepass is for",
+    },
 ];
 
 /// Number of nodes when nothing says which there are: the standard cluster.
@@ -125,6 +139,8 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// What requests that change something must carry, if anything.
     pub api_token: Option<ApiToken>,
+    /// What to say to the nodes first.
+    pub node_login: Option<NodeLogin>,
 }
 
 /// Settings that are fine one by one, but not together, and what is wrong with the topology.
@@ -148,6 +164,11 @@ impl Config {
         let api_token = settings.optional_text("api-token").map(ApiToken::new).transpose();
         let api_token =
             api_token.map_err(|error| mistakes.push(format!("--api-token: {error}"))).ok().flatten();
+        let (user, password) =
+            (settings.optional_text("node-username"), settings.optional_text("node-password"));
+        let node_login = NodeLogin::new(user, password);
+        let node_login =
+            node_login.map_err(|error| mistakes.push(format!("--node-username: {error}"))).ok().flatten();
         let (Some(topology), true) = (topology, mistakes.is_empty()) else {
             return Err(ConfigError { mistakes });
         };
@@ -158,6 +179,7 @@ impl Config {
             policy,
             state_dir: settings.optional_path("state-dir").map(Path::to_path_buf),
             api_token,
+            node_login,
         })
     }
 }

@@ -12,13 +12,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use cluster::NodeLogin;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::board::{Board, Command};
 use crate::journal::{Entry, Journal, PastTransition};
 use crate::metrics::Metrics;
-use crate::probe::{Probe, Prober};
+use crate::probe::{Place, Probe, Prober};
 use crate::publish::Publisher;
 use crate::rejoin::rejoin;
 use crate::saver::Saver;
@@ -72,14 +73,17 @@ impl Monitor {
         journal: Option<Journal>,
         metrics: Metrics,
         rejoin_limit: Duration,
+        node_login: Option<&NodeLogin>,
     ) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let addresses: Vec<_> = board.read(|verdict, _| {
+        let places: Vec<_> = board.read(|verdict, _| {
             let topology = verdict.topology();
-            topology.nodes.iter().chain(&topology.proxies).map(|member| member.address.clone()).collect()
+            let nodes =
+                topology.nodes.iter().map(|node| Place::of_node(node.address.clone(), node_login.cloned()));
+            nodes.chain(topology.proxies.iter().map(|proxy| Place::of_proxy(proxy.address.clone()))).collect()
         });
-        let start = |(index, address)| Prober::start(MemberIndex(index), address, sender.clone());
-        let probers = addresses.into_iter().enumerate().map(start).collect();
+        let start = |(index, place)| Prober::start(MemberIndex(index), place, sender.clone());
+        let probers = places.into_iter().enumerate().map(start).collect();
         Self {
             board,
             probers,
@@ -197,10 +201,10 @@ impl Monitor {
     }
 
     fn rejoin(&self, node: MemberIndex, attempt: u64, known_run_id: Option<String>) {
-        let address = self.probers[node.0].address().clone();
+        let place = self.probers[node.0].place().clone();
         let (limit, events) = (self.rejoin_limit, self.sender.clone());
         tokio::spawn(async move {
-            let result = rejoin(address, known_run_id, limit).await;
+            let result = rejoin(&place, known_run_id, limit).await;
             let _ = events.send(Event::Rejoined(node, attempt, result));
         });
     }

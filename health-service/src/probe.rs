@@ -6,6 +6,8 @@
 //! steady traffic for it. A probe that must decide alone (confirming, requested) does not trust a
 //! kept connection and makes its own, so it also proves that the member accepts.
 //!
+//! A node that has a password is logged in to first, on every new connection; a proxy answers PING without.
+//!
 //! On every new connection `INFO server` is asked along with the PING, for the `run_id`: a process
 //! that was restarted cannot have kept the connection.
 
@@ -14,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::Address;
+use cluster::{Address, NodeLogin, has_no_password, login_problem};
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 use rustix::io::Errno;
@@ -36,6 +38,27 @@ const QUEUE: usize = 4;
 
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 const INFO_SERVER: &[u8] = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n";
+
+/// Where a member listens, and what it is told first.
+#[derive(Debug, Clone)]
+pub struct Place {
+    address: Address,
+    login: Option<NodeLogin>,
+}
+
+impl Place {
+    /// A node's.
+    #[must_use]
+    pub fn of_node(address: Address, login: Option<NodeLogin>) -> Self {
+        Self { address, login }
+    }
+
+    /// A proxy's: the nodes' password is none of its business.
+    #[must_use]
+    pub fn of_proxy(address: Address) -> Self {
+        Self { address, login: None }
+    }
+}
 
 /// A probe to make.
 #[derive(Debug, Clone, Copy)]
@@ -60,17 +83,17 @@ pub struct Prober {
 impl Prober {
     /// Starts the task that keeps the member's connection. It ends when the prober is dropped.
     #[must_use]
-    pub fn start(member: MemberIndex, address: Address, events: mpsc::UnboundedSender<Event>) -> Self {
+    pub fn start(member: MemberIndex, place: Place, events: mpsc::UnboundedSender<Event>) -> Self {
         let (steady, probes) = mpsc::channel(QUEUE);
-        let target = Arc::new(Target { address, known: Mutex::default() });
+        let target = Arc::new(Target { place, known: Mutex::default() });
         tokio::spawn(keep(member, Arc::clone(&target), probes, events.clone()));
         Self { member, target, steady, events }
     }
 
     /// Where the member listens.
     #[must_use]
-    pub fn address(&self) -> &Address {
-        &self.target.address
+    pub fn place(&self) -> &Place {
+        &self.target.place
     }
 
     /// Makes a probe; its outcome comes as an event.
@@ -120,7 +143,7 @@ async fn keep(
 /// Where a member listens, and what its name meant last.
 #[derive(Debug)]
 struct Target {
-    address: Address,
+    place: Place,
     known: Mutex<Vec<SocketAddr>>,
 }
 
@@ -138,19 +161,21 @@ impl Target {
         let asked = started.elapsed();
         let addrs = self.resolve().await?;
         let left = limit.saturating_sub(asked);
-        timeout(left, ask_anew(&addrs, kept)).await.unwrap_or(Err(Failure::Timeout(limit)))
+        timeout(left, ask_anew(&addrs, self.place.login.as_ref(), kept))
+            .await
+            .unwrap_or(Err(Failure::Timeout(limit)))
     }
 
     /// A name that cannot be resolved now means what it meant before: whether the member is there is
     /// for the member to show, and not for the name server.
     async fn resolve(&self) -> Result<Vec<SocketAddr>, Failure> {
-        let found = resolve(&self.address).await;
+        let found = resolve(&self.place.address).await;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(addrs) => known.clone_from(&addrs),
             Err(failure) if known.is_empty() => return Err(failure),
             Err(failure) => {
-                tracing::debug!(address = %self.address, %failure, "the address known last is used");
+                tracing::debug!(address = %self.place.address, %failure, "the address known last is used");
             }
         }
         Ok(known.clone())
@@ -183,10 +208,10 @@ async fn ask_kept(
 }
 
 /// One exchange over a new connection that is kept.
-async fn ask_anew(addrs: &[SocketAddr], kept: &mut Option<Connection>) -> Outcome {
+async fn ask_anew(addrs: &[SocketAddr], login: Option<&NodeLogin>, kept: &mut Option<Connection>) -> Outcome {
     let started = Instant::now();
     let mut connection = Connection::to(addrs).await?;
-    let run_id = connection.ping_and_run_id().await?;
+    let run_id = connection.log_in_and_ping(login).await?;
     *kept = Some(connection);
     Ok(Success { response_time: started.elapsed(), run_id })
 }
@@ -209,8 +234,13 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(address: &Address) -> Result<Self, Failure> {
-        Self::to(&resolve(address).await?).await
+    pub(crate) async fn open(place: &Place) -> Result<Self, Failure> {
+        let mut connection = Self::to(&resolve(&place.address).await?).await?;
+        if let Some(login) = &place.login {
+            connection.send(login.request()).await?;
+            expect_login(connection.reply().await?)?;
+        }
+        Ok(connection)
     }
 
     async fn to(addrs: &[SocketAddr]) -> Result<Self, Failure> {
@@ -230,8 +260,13 @@ impl Connection {
         expect_pong(self.call(PING).await?)
     }
 
-    async fn ping_and_run_id(&mut self) -> Result<Option<String>, Failure> {
-        self.send(&[PING, INFO_SERVER].concat()).await?;
+    /// All that a new connection is asked, in one piece.
+    async fn log_in_and_ping(&mut self, login: Option<&NodeLogin>) -> Result<Option<String>, Failure> {
+        let auth = login.map_or(&[][..], NodeLogin::request);
+        self.send(&[auth, PING, INFO_SERVER].concat()).await?;
+        if login.is_some() {
+            expect_login(self.reply().await?)?;
+        }
         expect_pong(self.reply().await?)?;
         Ok(run_id(&self.reply().await?))
     }
@@ -305,6 +340,14 @@ fn lookup_failure(error: &io::Error) -> Failure {
     }
 }
 
+fn expect_login(reply: OwnedFrame) -> Result<(), Failure> {
+    match reply {
+        OwnedFrame::SimpleString(text) if text == b"OK" => Ok(()),
+        OwnedFrame::Error(text) if has_no_password(&text) => Ok(()),
+        other => Err(unexpected(&other)),
+    }
+}
+
 fn expect_pong(reply: OwnedFrame) -> Result<(), Failure> {
     match reply {
         OwnedFrame::SimpleString(text) if text == b"PONG" => Ok(()),
@@ -315,7 +358,10 @@ fn expect_pong(reply: OwnedFrame) -> Result<(), Failure> {
 /// The failure that a reply other than the expected one is.
 pub(crate) fn unexpected(reply: &OwnedFrame) -> Failure {
     match reply {
-        OwnedFrame::Error(text) => Failure::Error(shown(text.as_bytes())),
+        OwnedFrame::Error(text) => {
+            let text = shown(text.as_bytes());
+            login_problem(&text).map_or(Failure::Error(text), Failure::Login)
+        }
         OwnedFrame::SimpleString(bytes) | OwnedFrame::BulkString(bytes) => Failure::Garbage(shown(bytes)),
         OwnedFrame::Integer(number) => Failure::Garbage(number.to_string()),
         OwnedFrame::Array(_) | OwnedFrame::Null => Failure::Garbage("an array or null".to_owned()),
@@ -367,7 +413,7 @@ mod tests {
     async fn a_name_that_cannot_be_resolved_means_what_it_meant_before() {
         let address = Address { host: "no-such-host.invalid".to_owned(), port: 1 };
         let known = "127.0.0.1:7001".parse().unwrap();
-        let target = Target { address, known: Mutex::default() };
+        let target = Target { place: Place::of_proxy(address), known: Mutex::default() };
         assert!(target.resolve().await.is_err());
         target.known.lock().unwrap().push(known);
         assert_eq!(target.resolve().await, Ok(vec![known]));

@@ -7,10 +7,9 @@
 
 use std::time::Duration;
 
-use cluster::Address;
 use redis_protocol::resp2::types::OwnedFrame;
 
-use crate::probe::{Connection, unexpected};
+use crate::probe::{Connection, Place, unexpected};
 use crate::verdict::{Failure, Rejoined};
 
 const DBSIZE: &[u8] = b"*1\r\n$6\r\nDBSIZE\r\n";
@@ -21,16 +20,16 @@ const FLUSHALL_ASYNC: &[u8] = b"*2\r\n$8\r\nFLUSHALL\r\n$5\r\nASYNC\r\n";
 /// # Errors
 /// What went wrong, in words; the node must stay out.
 pub async fn rejoin(
-    address: Address,
+    place: &Place,
     known_run_id: Option<String>,
     limit: Duration,
 ) -> Result<Rejoined, String> {
-    let readied = tokio::time::timeout(limit, ready(&address, known_run_id)).await;
+    let readied = tokio::time::timeout(limit, ready(place, known_run_id)).await;
     readied.unwrap_or(Err(Failure::Timeout(limit))).map_err(|failure| failure.to_string())
 }
 
-async fn ready(address: &Address, known_run_id: Option<String>) -> Result<Rejoined, Failure> {
-    let mut connection = Connection::open(address).await?;
+async fn ready(place: &Place, known_run_id: Option<String>) -> Result<Rejoined, Failure> {
+    let mut connection = Connection::open(place).await?;
     let run_id = connection.run_id().await?;
     let is_new_process = run_id.is_some() && run_id != known_run_id;
     if is_new_process && is_empty(&mut connection).await? {

@@ -75,7 +75,8 @@ async fn serve(
     let api = Api { board: board.clone(), reader: reader.clone(), metrics: metrics.clone(), token };
     let router = api::router(api).merge(daemon::admin::router(registry, readiness.clone()));
 
-    let monitor = Monitor::new(board, commands, publisher, journal, metrics, config.policy.timeout);
+    let login = config.node_login.as_ref();
+    let monitor = Monitor::new(board, commands, publisher, journal, metrics, config.policy.timeout, login);
     let monitor = tokio::spawn(monitor.run());
     tokio::spawn(become_ready(reader, readiness.clone()));
     let (draining, is_draining) = oneshot::channel();

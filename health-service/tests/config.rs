@@ -28,6 +28,7 @@ fn defaults_are_those_of_the_standard_cluster() {
     );
     assert_eq!((config.policy.failures, config.policy.successes), (3, 2));
     assert_eq!(config.state_dir, None);
+    assert!(config.node_login.is_none());
 }
 
 #[test]
@@ -102,4 +103,14 @@ fn empty_variables_are_no_settings() {
     let empty: Vec<(&str, &str)> = PROGRAM.all_settings().filter_map(|s| Some((s.env?, ""))).collect();
     let config = config(&[], &empty).unwrap();
     assert_eq!((config.topology.nodes.len(), config.port, config.state_dir), (50, 8080, None));
+}
+
+#[test]
+fn a_password_for_the_nodes_is_taken_and_a_user_alone_is_a_mistake() {
+    let login = |env: &[(&str, &str)]| config(&[], env).map(|config| config.node_login);
+    assert!(login(&[("NODE_PASSWORD", "")]).unwrap().is_none());
+    let given = login(&[("NODE_PASSWORD", "s3cret"), ("NODE_USERNAME", "probe")]).unwrap().unwrap();
+    assert_eq!(given.request(), b"*3\r\n$4\r\nAUTH\r\n$5\r\nprobe\r\n$6\r\ns3cret\r\n");
+    let mistake = login(&[("NODE_USERNAME", "probe")]).unwrap_err();
+    assert_eq!(mistake, "--node-username: a user name for the nodes needs their password as well");
 }

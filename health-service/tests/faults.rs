@@ -21,7 +21,7 @@ async fn failures_are_told_apart() {
     let refused = FakeNode::start("a", 0, Mood::Serving).await.stop().await;
     let mut addrs = vec![refused];
     let mut nodes = Vec::new();
-    for mood in [Mood::Silent, Mood::Garbage, Mood::Nested, Mood::Loading, Mood::Serving] {
+    for mood in [Mood::Silent, Mood::Garbage, Mood::Nested, Mood::Loading, Mood::Guarded, Mood::Serving] {
         nodes.push(FakeNode::start("b", 0, mood).await);
         addrs.push(nodes.last().unwrap().addr);
     }
@@ -38,14 +38,16 @@ async fn failures_are_told_apart() {
     );
     assert!(error("node4").await.starts_with(r"answered garbage: *1\r\n*1\r\n"), "{}", error("node4").await);
     assert_eq!(error("node5").await, "answered an error: LOADING Redis is loading the dataset in memory");
-    assert_eq!(error("node6").await, "");
-    // That five of six fail says more about the observer than about them.
+    let guarded = "the node wants a password (--node-password): NOAUTH Authentication required.";
+    assert_eq!(error("node6").await, guarded);
+    assert_eq!(error("node7").await, "");
+    // That six of seven fail says more about the observer than about them.
     assert_eq!(service.get::<::cluster::Summary>("/health/summary").await.checker, CheckerState::Starting);
     assert!(service.try_get::<View>("/health/view").await.is_none());
     nodes.iter().for_each(|node| node.set_mood(Mood::Serving));
     let view = service.view_when(|_| true).await;
     let routable: Vec<bool> = view.nodes.iter().map(|node| node.routable).collect();
-    assert_eq!(routable, [false, true, true, true, true, true]);
+    assert_eq!(routable, [false, true, true, true, true, true, true]);
     assert!(nodes.iter().all(|node| node.flush_count() == 0));
 }
 
@@ -165,6 +167,7 @@ async fn two_services_cannot_share_a_journal() {
         policy: cluster::POLICY,
         state_dir: Some(directory.path().to_path_buf()),
         api_token: None,
+        node_login: None,
     };
     let error = health_service::run(listener, config, std::future::pending()).await.unwrap_err();
     assert!(format!("{error:#}").contains("in use by another process"), "{error:#}");

@@ -8,7 +8,7 @@
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use daemon::Program;
+use daemon::{Program, Secret};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
@@ -44,12 +44,14 @@ const OURS: [&str; 9] = [
 static OWN: [&Program; 3] = [&cache_node::PROGRAM, &cache_proxy::PROGRAM, &health_service::PROGRAM];
 
 /// A child as it is to be started: which program of this binary, or which other one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct ChildSpec {
     pub(super) name: String,
     /// `cache-node`, `cache-proxy`, `health-service` or the path of HAProxy.
     pub(super) program: String,
     pub(super) args: Vec<String>,
+    /// What it is told by environment variables, whatever this command was told it by.
+    pub(super) secrets: Vec<(&'static str, Secret)>,
 }
 
 /// Something that happened to a child, by its index.
@@ -85,14 +87,24 @@ impl ChildSpec {
     /// The command line that starts it by hand, ready for a shell.
     pub(super) fn command_line(&self) -> std::io::Result<String> {
         let own = OWN.into_iter().find(|own| own.name == self.program);
-        let inherited = |name: &str| std::env::var(name).ok().filter(|_| !OURS.contains(&name));
-        let mut words = inherited::assignments(own, &self.args, inherited);
+        let mut words = inherited::assignments(own, &self.args, |name| self.variable(name));
         if own.is_some() {
             words.push(quoted(&std::env::current_exe()?.to_string_lossy()));
         }
         words.push(quoted(&self.program));
         words.extend(self.args.iter().map(|word| quoted(word)));
         Ok(words.join(" "))
+    }
+}
+
+impl ChildSpec {
+    /// A variable of its environment, as whoever starts it again has to set it: a secret, or the file it was in.
+    fn variable(&self, name: &str) -> Option<String> {
+        let inherited =
+            |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty() && !OURS.contains(&name));
+        let in_file = inherited(&format!("{name}_FILE")).is_some();
+        let told = self.secrets.iter().find(|(known, _)| *known == name && !in_file);
+        told.map(|(_, secret)| secret.expose().to_owned()).or_else(|| inherited(name))
     }
 }
 
@@ -108,6 +120,9 @@ impl Handle {
         let mut command = Command::new(std::env::current_exe()?);
         for name in OURS {
             command.env_remove(name);
+        }
+        for (name, secret) in &spec.secrets {
+            command.env_remove(format!("{name}_FILE")).env(name, secret.expose());
         }
         let child = command
             .args(guarded::arguments(&spec.program, &spec.args))

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use daemon::Settings;
+use daemon::{Secret, Settings};
 
 use super::child::ChildSpec;
 use crate::haproxy_config::Server;
@@ -32,6 +32,8 @@ impl Plan {
             directory,
             maxmemory: settings.size("maxmemory"),
             lame_duck: settings.duration("lame-duck"),
+            passwords: ["requirepass", "node-password"]
+                .map(|name| settings.optional_text(name).map(Secret::from).unwrap_or_default()),
             logging: ["log-level", "log-format"].map(|name| (name, settings.text(name))),
         };
         Self {
@@ -59,6 +61,8 @@ struct Common<'a> {
     directory: &'a Path,
     maxmemory: u64,
     lame_duck: Duration,
+    /// Of the clients, of the nodes.
+    passwords: [Secret; 2],
     logging: [(&'a str, &'a str); 2],
 }
 
@@ -102,6 +106,7 @@ impl Common<'_> {
             name: HAPROXY.into(),
             program,
             args: vec!["-W".into(), "-db".into(), "-f".into(), self.file("haproxy.cfg")],
+            secrets: Vec::new(),
         }
     }
 
@@ -110,7 +115,12 @@ impl Common<'_> {
         let logging = self.logging.map(|(name, value)| (name, value.to_owned()));
         let all = [("host", host), ("port", port)].into_iter().chain(flags.iter().cloned()).chain(logging);
         let args = all.flat_map(|(name, value)| [format!("--{name}"), value]).collect();
-        ChildSpec { name: name.into(), program: program.into(), args }
+        // Not as flags: those are seen by every user of the host.
+        let [of_clients, of_nodes] = &self.passwords;
+        let secrets = [("REQUIREPASS", of_clients), ("NODE_PASSWORD", of_nodes)].into_iter();
+        let secrets =
+            secrets.filter(|(_, secret)| !secret.is_empty()).map(|(name, secret)| (name, secret.clone()));
+        ChildSpec { name: name.into(), program: program.into(), args, secrets: secrets.collect() }
     }
 
     fn file(&self, name: &str) -> String {

@@ -76,7 +76,9 @@ pub enum Failure {
     /// The checker itself is short of something (descriptors, memory, ports, a name server): this says
     /// nothing about the member and counts neither for nor against it.
     Local(String),
-    /// It answered an error: `-LOADING`, `-NOAUTH`, ...
+    /// It lets nobody in who logs in like this, in words.
+    Login(String),
+    /// It answered an error: `-LOADING`, ...
     Error(String),
     /// It answered something that is not the protocol, or not the answer to what was asked.
     Garbage(String),
@@ -84,8 +86,8 @@ pub enum Failure {
 
 impl Failure {
     /// Every word that [`Failure::reason`] gives.
-    pub const REASONS: [&'static str; 7] =
-        ["refused", "timeout", "closed", "unreachable", "local", "error", "garbage"];
+    pub const REASONS: [&'static str; 8] =
+        ["refused", "timeout", "closed", "unreachable", "local", "login", "error", "garbage"];
 
     /// The word used in metrics.
     #[must_use]
@@ -96,6 +98,7 @@ impl Failure {
             Self::Closed(_) => "closed",
             Self::Unreachable(_) => "unreachable",
             Self::Local(_) => "local",
+            Self::Login(_) => "login",
             Self::Error(_) => "error",
             Self::Garbage(_) => "garbage",
         }
@@ -110,6 +113,7 @@ impl fmt::Display for Failure {
             Self::Closed(text) => write!(f, "connection broke: {text}"),
             Self::Unreachable(text) => write!(f, "not reachable: {text}"),
             Self::Local(text) => write!(f, "not checked, the checker itself fails: {text}"),
+            Self::Login(text) => f.write_str(text),
             Self::Error(text) => write!(f, "answered an error: {text}"),
             Self::Garbage(text) => write!(f, "answered garbage: {text}"),
         }

@@ -32,6 +32,8 @@ pub(crate) enum Mood {
     Nested,
     /// Answers everything with `-LOADING`.
     Loading,
+    /// Answers everything with `-NOAUTH`.
+    Guarded,
 }
 
 /// A node that answers what the service asks.
@@ -98,6 +100,7 @@ async fn serve(
                 Mood::Garbage => "HTTP/1.1 400 Bad Request\r\n\r\n".to_owned(),
                 Mood::Nested => "*1\r\n".repeat(10_000),
                 Mood::Loading => "-LOADING Redis is loading the dataset in memory\r\n".to_owned(),
+                Mood::Guarded => "-NOAUTH Authentication required.\r\n".to_owned(),
                 Mood::Serving if command.contains("PING") => "+PONG\r\n".to_owned(),
                 Mood::Serving if command.contains("INFO") => {
                     let info = format!("# Server\r\nredis_version:7.0.15\r\nrun_id:{run_id}\r\n");
@@ -155,7 +158,15 @@ impl Service {
         api_token: Option<ApiToken>,
     ) -> Self {
         let addr = listener.local_addr().unwrap();
-        let config = Config { host: String::new(), port: 0, topology, policy: POLICY, state_dir, api_token };
+        let config = Config {
+            host: String::new(),
+            port: 0,
+            topology,
+            policy: POLICY,
+            state_dir,
+            api_token,
+            node_login: None,
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(health_service::run(listener, config, shutdown));

@@ -1,0 +1,138 @@
+//! Nodes that ask for a password: they are probed, served, flushed and used again like others; one that does not
+//! take the password is said to be just that.
+
+use rustix::process::Signal;
+
+use crate::binaries::fastcache;
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::eventually::eventually;
+use crate::up::Up;
+
+/// Found nowhere by chance.
+const CLIENTS: &str = "s3cret-of-the-clients";
+const PASSWORD: &str = "s3cret-of-the-nodes";
+
+#[test]
+fn nodes_with_a_password_serve_fail_and_come_back() {
+    serve_fail_and_come_back(Cluster::with_password(3, 1, PASSWORD));
+}
+
+#[test]
+fn stock_redis_nodes_with_a_password_serve_fail_and_come_back() {
+    serve_fail_and_come_back(Cluster::over_redis_with_password(3, 1, PASSWORD));
+}
+
+fn serve_fail_and_come_back(mut cluster: Cluster) {
+    let mut client = cluster.client(0);
+    write_and_read(&mut client, 0);
+    let mut stranger = Client::connect(&cluster.nodes[1].address).expect("the node listens");
+    assert!(stranger.ask("GET k0").starts_with("-NOAUTH"), "the node asks for its password");
+
+    cluster.nodes[1].process.kill();
+    cluster.until_nodes_are("UNHEALTHY", |id| id == "node2");
+    write_and_read(&mut client, 1);
+
+    cluster.restart_node(1);
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    eventually("the node is written to again", || {
+        write_and_read(&mut client, 2);
+        match cluster.node_client(1).ask("DBSIZE") {
+            empty if empty == ":0\r\n" => Err(empty),
+            _ => Ok(()),
+        }
+    });
+}
+
+/// A frozen node keeps its data; whoever puts it back into use empties it first, and must log in for that.
+#[test]
+fn a_node_with_a_password_is_emptied_before_it_is_used_again() {
+    let cluster = Cluster::with_password(3, 1, PASSWORD);
+    let mut client = cluster.client(0);
+    write_and_read(&mut client, 0);
+    cluster.node_client(1).ask("SET left-behind 1");
+    cluster.nodes[1].process.signal(Signal::STOP);
+    cluster.until_nodes_are("UNHEALTHY", |id| id == "node2");
+    cluster.nodes[1].process.signal(Signal::CONT);
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    assert_eq!(cluster.node_client(1).ask("GET left-behind"), "$-1\r\n");
+}
+
+#[test]
+fn a_node_that_does_not_take_the_password_is_said_to_be_just_that() {
+    let mut cluster = Cluster::with_password(3, 1, PASSWORD);
+    let mut client = cluster.client(0);
+    cluster.nodes[1].process.kill();
+    cluster.until_nodes_are("UNHEALTHY", |id| id == "node2");
+    cluster.restart_node_with_password(1, "other");
+    let problem = "the node does not take the password (--node-password): WRONGPASS";
+    eventually("the health service tells what is wrong", || {
+        let node = cluster.health("/health/nodes/node2")?;
+        let told = node["errorMessage"].as_str().unwrap_or_default();
+        if told.starts_with(problem) { Ok(()) } else { Err(node.to_string()) }
+    });
+    // The others do its work meanwhile.
+    write_and_read(&mut client, 3);
+
+    let mut node = Client::connect(&cluster.nodes[1].address).expect("the node listens");
+    assert_eq!(node.ask("AUTH other"), "+OK\r\n");
+    assert_eq!(node.ask(&format!("CONFIG SET requirepass {PASSWORD}")), "+OK\r\n");
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    write_and_read(&mut client, 4);
+}
+
+/// A running cluster is given a password: first those who log in know it, then the nodes ask for it.
+#[test]
+fn a_password_is_introduced_without_an_outage() {
+    let cluster = Cluster::with_login_only(3, 1, PASSWORD);
+    let mut client = cluster.client(0);
+    write_and_read(&mut client, 0);
+    let epoch = cluster.epoch();
+    for index in 0..3 {
+        let answer = cluster.node_client(index).ask(&format!("CONFIG SET requirepass {PASSWORD}"));
+        assert_eq!(answer, "+OK\r\n");
+    }
+    write_and_read(&mut client, 1);
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    assert_eq!(cluster.epoch(), epoch, "no node was out of use");
+}
+
+/// Passwords reach the children of `up` by their environment: no process shows them on its command line.
+#[test]
+fn up_gives_its_passwords_to_all_who_need_them() {
+    let up = Up::start_with("shared", |command| {
+        command.args(["--node-password", PASSWORD]).env("REQUIREPASS", CLIENTS);
+    });
+    let mut client = up.client();
+    assert!(client.ask("GET k").starts_with("-NOAUTH"), "the proxies ask for theirs");
+    assert_eq!(client.ask(&format!("AUTH {CLIENTS}")), "+OK\r\n");
+    write_and_read(&mut client, 0);
+    let address = format!("127.0.0.1:{}", up.ports.first_node);
+    let mut node = Client::connect(&address).expect("the node listens");
+    assert!(node.ask("GET k").starts_with("-NOAUTH"), "the nodes ask for theirs");
+    assert_eq!(node.ask(&format!("AUTH {PASSWORD}")), "+OK\r\n");
+    const CHILDREN: [&str; 3] = ["cache-node", "cache-proxy", "health-service"];
+    let is_child = |line: &String| CHILDREN.iter().any(|program| line.contains(program));
+    for line in processes().into_iter().filter(is_child) {
+        assert!(!line.contains(CLIENTS) && !line.contains(PASSWORD), "{line}");
+    }
+    let health = fastcache(&["healthcheck", &address]).status().expect("it runs");
+    assert!(health.success(), "a node that asks for its password is well");
+}
+
+/// The command lines of all processes.
+fn processes() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("there is /proc");
+    let files = entries.flatten().map(|entry| entry.path().join("cmdline"));
+    files
+        .filter_map(|file| std::fs::read(file).ok())
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+        .collect()
+}
+
+fn write_and_read(client: &mut Client, round: usize) {
+    for key in 0..50 {
+        assert_eq!(client.ask(&format!("SET k{key} {round}")), "+OK\r\n");
+        assert_eq!(client.ask(&format!("GET k{key}")), format!("$1\r\n{round}\r\n"));
+    }
+}

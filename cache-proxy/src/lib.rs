@@ -19,6 +19,7 @@
 mod backlog;
 mod blocking;
 mod client;
+mod client_list;
 mod config;
 mod count;
 mod dispatch;

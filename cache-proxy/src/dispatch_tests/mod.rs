@@ -3,6 +3,7 @@
 mod bench;
 mod blocking;
 mod bounds;
+mod clients;
 mod download;
 mod failover;
 mod fan_out;

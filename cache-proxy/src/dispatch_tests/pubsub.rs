@@ -39,7 +39,7 @@ impl Bench {
     }
 
     /// A client that listens to `channel`, and has been told so.
-    fn subscriber(&mut self, hello: &str, channel: &str) -> ClientId {
+    pub(super) fn subscriber(&mut self, hello: &str, channel: &str) -> ClientId {
         let client = self.client();
         self.send(client, hello);
         self.read(client);

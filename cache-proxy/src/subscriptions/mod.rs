@@ -215,6 +215,11 @@ impl Subscriptions {
         self.subscribers.get(&client).map_or(0, |subscriber| subscriber.count(kind))
     }
 
+    /// How many topics of this kind alone a client listens to.
+    pub(crate) fn number_of(&self, client: ClientId, kind: Kind) -> usize {
+        self.subscribers.get(&client).map_or(0, |subscriber| subscriber.topics[kind as usize].len())
+    }
+
     /// Whether a client listens to anything.
     pub(crate) fn has(&self, client: ClientId) -> bool {
         self.count(client, Kind::Channel) + self.count(client, Kind::Shard) > 0

@@ -171,6 +171,20 @@ pub static PROGRAM: Program = Program {
             "How long connecting to a node may take",
         ),
         Setting::new(
+            "slowlog-log-slower-than",
+            Some("SLOWLOG_LOG_SLOWER_THAN"),
+            Some("10000"),
+            Kind::Count { min: 0, max: u64::MAX },
+            "Requests that take more microseconds than this are kept for PROXY SLOWLOG",
+        ),
+        Setting::new(
+            "slowlog-max-len",
+            Some("SLOWLOG_MAX_LEN"),
+            Some("128"),
+            Kind::Count { min: 0, max: 100_000 },
+            "How many slow requests are kept, over all workers; 0 is none",
+        ),
+        Setting::new(
             "lame-duck",
             Some("LAME_DUCK"),
             None,
@@ -231,6 +245,10 @@ pub struct Config {
     pub suspect_after: Duration,
     /// Longest time to connect to a node.
     pub connect_timeout: Duration,
+    /// What takes at least this long is kept in the slow log.
+    pub slowlog_log_slower_than: Duration,
+    /// Most entries of the slow log.
+    pub slowlog_max_len: usize,
     /// How long to serve on at shutdown before any client is closed.
     pub lame_duck: Duration,
     /// Longest wait for requests in flight at shutdown, after the lame-duck time.
@@ -286,6 +304,8 @@ impl Config {
             node_timeout: settings.duration("node-timeout"),
             suspect_after: settings.duration("suspect-after"),
             connect_timeout: settings.duration("connect-timeout"),
+            slowlog_log_slower_than: Duration::from_micros(settings.count("slowlog-log-slower-than")),
+            slowlog_max_len: count("slowlog-max-len"),
             lame_duck: settings.optional_duration("lame-duck").unwrap_or(unset),
             drain_timeout: settings.duration("drain-timeout"),
         })

@@ -28,6 +28,7 @@ use crate::link::{Link, LinkId};
 use crate::local;
 use crate::node_info::NodeInfo;
 use crate::outbox::{Outbox, RareWork};
+use crate::overview::Overview;
 use crate::pin::IdlePins;
 use crate::pipeline::Waiter;
 use crate::plan::{self, Plan};
@@ -35,6 +36,7 @@ use crate::refuse::{GATHERED_TOO_LARGE, NO_NODE};
 use crate::replies::SpareBuffers;
 use crate::serving::node_of_all;
 use crate::shared::Shared;
+use crate::slot_samples::SlotSamples;
 use crate::stats::{Published, Stats};
 use crate::subscriptions::Subscriptions;
 use crate::target::{ClientId, Receiver, Target};
@@ -74,8 +76,14 @@ pub(crate) struct Dispatcher {
     pub(crate) hold: Hold,
     pub(crate) outbox: Outbox,
     pub(crate) stats: Stats,
-    /// What other threads may see of this worker.
+    /// What other threads may see of this worker …
     pub(crate) published: Arc<Published>,
+    /// … and of the whole proxy.
+    pub(crate) overview: Arc<Overview>,
+    /// What takes at least this long is noted in the slow log.
+    pub(crate) slow_from: Duration,
+    /// The number of requests after which the next one is sampled.
+    sample_at: u64,
     pub(crate) spare: SpareBuffers,
     pub(crate) grouping: Grouping,
     pub(crate) limits: BacklogLimits,
@@ -101,9 +109,15 @@ pub(crate) struct Job<'a> {
 }
 
 impl Dispatcher {
-    /// A worker without clients or nodes.
-    pub(crate) fn new(config: Arc<Config>, now: Instant, shared: Arc<Shared>) -> Self {
+    /// The worker at this place of a proxy, without clients or nodes.
+    pub(crate) fn new(overview: Arc<Overview>, worker: usize, now: Instant, shared: Arc<Shared>) -> Self {
+        let config = Arc::clone(&overview.config);
+        let keeps_slow = config.slowlog_max_len > 0;
         Self {
+            slow_from: if keeps_slow { config.slowlog_log_slower_than } else { Duration::MAX },
+            sample_at: 0,
+            published: Arc::clone(&overview.workers[worker]),
+            overview,
             limits: BacklogLimits::of(&config),
             grown: 0,
             config,
@@ -123,7 +137,6 @@ impl Dispatcher {
             hold: Hold::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),
-            published: Arc::default(),
             spare: SpareBuffers::default(),
             grouping: Grouping::default(),
             serials: 0,
@@ -197,7 +210,22 @@ impl Dispatcher {
         };
         let class = command.class;
         self.published.traffic.class(class).requests.add(1);
+        if self.stats.requests >= self.sample_at {
+            self.sample(command, request);
+        }
         self.carry_out(command, &Job { request, target, protocol, class, since, tried: false });
+    }
+
+    /// Notes which slot is asked for.
+    #[cold]
+    fn sample(&mut self, command: &Command, request: &Request<'_>) {
+        self.sample_at = self.stats.requests + SlotSamples::pause(self.stats.requests);
+        let Some(routing) = &self.routing else { return };
+        let keys = command.keys(request.len(), |index| request.arg(index));
+        if let Some(first) = keys.ok().and_then(|mut keys| keys.next()) {
+            let slots = routing.ring().slots();
+            self.published.samples.take(slots.slot(request.arg(first)), slots, self.now);
+        }
     }
 
     /// Plans a request and does what the plan says.
@@ -215,6 +243,7 @@ impl Dispatcher {
             Plan::Publish => self.publish(job),
             Plan::Subscribe(kind) => self.subscribe(*kind, job),
             Plan::Unsubscribe(kind) => self.unsubscribe(*kind, job),
+            Plan::Proxy(subcommand) => self.tell_of_proxy(subcommand, job),
             Plan::Refuse(refusal) => self.refuse(command, job.target, refusal),
         }
     }
@@ -382,7 +411,13 @@ impl Dispatcher {
     pub(crate) fn answer(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
         entry.heard = self.now;
-        let Some(waiter) = entry.pipeline.pop() else { return Err(unasked(reply)) };
+        let Some(waiter) = entry.pipeline.due() else { return Err(unasked(reply)) };
+        let took = self.now.saturating_duration_since(waiter.since);
+        if took >= self.slow_from {
+            self.note_slow(link, &waiter, took);
+        }
+        let entry = &mut self.links[link];
+        entry.pipeline.pop();
         let is_pinned = entry.pin.is_some();
         if !entry.choked.is_empty() && entry.pipeline.held_bytes() < RELEASE_AT {
             self.release(link);
@@ -391,14 +426,16 @@ impl Dispatcher {
             return self.handshake_reply(link, reply);
         }
         let entry = &self.links[link];
-        let took = self.now.saturating_duration_since(waiter.since);
         let class = self.published.traffic.class(waiter.class);
-        entry.traffic.answered(waiter.class, took);
-        class.durations.observe(took);
-        // The last piece of a large reply may look like one.
-        if reply.first() == Some(&b'-') && entry.download.is_none() {
-            entry.traffic.errors.add(reply);
-            class.errors.add(reply);
+        // What was passed on in pieces took as long as its client liked, and its last one may look like an error.
+        let is_whole = entry.download.is_none();
+        entry.traffic.answered(took, is_whole && waiter.class != Class::Blocking);
+        if is_whole {
+            class.durations.observe(took);
+            if reply.first() == Some(&b'-') {
+                entry.traffic.errors.add(reply);
+                class.errors.add(reply);
+            }
         }
         self.deliver(waiter.target, reply);
         if is_pinned {

@@ -55,7 +55,7 @@ impl Dispatcher {
     /// handshake are looked at whole.
     #[cold]
     pub(crate) fn may_pass_on(&self, link: LinkId, first: Option<&u8>) -> bool {
-        let waiter = self.links.get(link).and_then(|link| link.pipeline.next_answered());
+        let waiter = self.links.get(link).and_then(|link| link.pipeline.due());
         first != Some(&b'>')
             && waiter.is_some_and(|waiter| !matches!(waiter.target.receiver(), Receiver::Handshake))
     }
@@ -66,7 +66,7 @@ impl Dispatcher {
     /// When nobody has asked for it.
     pub(crate) fn pass_on(&mut self, link: LinkId, piece: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
-        let Some(waiter) = entry.pipeline.next_answered() else { return Err(unasked(piece)) };
+        let Some(waiter) = entry.pipeline.due() else { return Err(unasked(piece)) };
         let target = waiter.target;
         let download = entry.download.get_or_insert_default();
         download.passed += piece.len();
@@ -95,7 +95,7 @@ impl Dispatcher {
     #[cold]
     pub(crate) fn end_of_reply(&mut self, link: LinkId, piece: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
-        let target = entry.pipeline.next_answered().map(|waiter| waiter.target);
+        let target = entry.pipeline.due().map(|waiter| waiter.target);
         self.share_again(link);
         let outcome = self.answer(link, piece);
         let download = self.links.get_mut(link).and_then(|link| link.download.take());

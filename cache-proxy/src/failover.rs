@@ -352,6 +352,7 @@ impl Dispatcher {
     fn expire(&mut self, held: &Held) {
         self.stats.expired += 1;
         self.published.traffic.node(&held.node).expired.add(1);
+        self.note_given_up(held);
         let waited = self.now.saturating_duration_since(held.since).as_millis();
         let executed = match held.sent {
             Sent::Nowhere => "was not executed",

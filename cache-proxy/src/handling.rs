@@ -75,6 +75,7 @@ pub(crate) enum Handling {
     Subscribe(Kind),
     Unsubscribe(Kind),
     Info,
+    Proxy,
     Refuse(fn(Named) -> Refusal),
     /// Its subcommands differ.
     BySubcommand,
@@ -97,8 +98,11 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
     for command in commands::all() {
         handling[command.id.index()] = of_command(command);
         for subcommand in command.subcommands {
-            let local = LOCAL.contains(&command.name);
-            handling[subcommand.id.index()] = if local { Handling::Local } else { of_subcommand(subcommand) };
+            handling[subcommand.id.index()] = match command.name {
+                name if LOCAL.contains(&name) => Handling::Local,
+                "proxy" => Handling::Proxy,
+                _ => of_subcommand(subcommand),
+            };
         }
     }
     handling

@@ -90,6 +90,23 @@ impl Durations {
         }
         buckets
     }
+
+    /// The duration, in seconds, that this share of them does not exceed; spread evenly inside a bucket, as
+    /// Prometheus' `histogram_quantile` does it. `None` when there are none.
+    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
+        let rank = share * self.count() as f64;
+        let (mut before, mut lower) = (0.0, 0.0);
+        for (bound, count) in self.buckets().into_iter().filter(|_| self.count() > 0) {
+            let count = count as f64;
+            if before + count >= rank && count > 0.0 {
+                let within = (rank - before) / count;
+                return Some(if bound.is_finite() { lower + (bound - lower) * within } else { lower });
+            }
+            before += count;
+            lower = bound;
+        }
+        None
+    }
 }
 
 impl std::ops::AddAssign for Durations {
@@ -111,6 +128,23 @@ mod tests {
         let bounds = Durations::default().buckets().map(|(bound, _)| bound);
         assert_eq!(bounds[..4], [0.0001, 0.0002, 0.0004, 0.0008]);
         assert_eq!((bounds[17], bounds[18]), (13.1072, f64::INFINITY));
+    }
+
+    #[test]
+    fn quantiles_are_those_of_what_was_observed() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.read().quantile(0.5), None);
+        for millis in 1..=100 {
+            histogram.observe(Duration::from_millis(millis));
+        }
+        let read = histogram.read();
+        let near = |share, millis: f64| (read.quantile(share).unwrap() * 1e3 / millis - 1.0).abs() < 0.05;
+        assert!(near(0.5, 50.0) && near(0.25, 25.0), "{read:?}");
+        assert!(near(1.0, 102.4), "the bound of the last bucket: no more is known");
+        assert!((read.sum() - 5.05).abs() < 1e-9);
+        let slow = Histogram::default();
+        slow.observe(Duration::from_secs(100));
+        assert_eq!(slow.read().quantile(0.5), Some(13.1072));
     }
 
     proptest! {

@@ -5,7 +5,7 @@
 //! `cluster_enabled:0`. The section `Fastcache` is ours.
 
 use std::fmt::Write;
-use std::sync::PoisonError;
+use std::sync::Arc;
 
 use resp::Request;
 
@@ -73,9 +73,8 @@ fn sections(worker: &Dispatcher, figures: &Figures) -> [(&'static str, Fields); 
 
 /// The counts of all workers of this process.
 fn totals(worker: &Dispatcher) -> Stats {
-    let workers = worker.shared.published.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = workers.iter().map(|published| published.get()).reduce(|sum, stats| sum + stats);
-    all.unwrap_or(worker.stats)
+    let others = worker.overview.workers.iter().filter(|other| !Arc::ptr_eq(other, &worker.published));
+    others.fold(worker.stats, |sum, other| sum + other.get())
 }
 
 fn server(worker: &Dispatcher) -> Fields {

@@ -16,12 +16,15 @@
 //!
 //! The proxy judges no node: it reports, and routes by the health service's view.
 
+mod admin_api;
+mod answer;
 mod backlog;
 mod blocking;
 mod client;
 mod client_list;
 mod config;
 mod count;
+mod desk;
 mod dispatch;
 #[cfg(test)]
 mod dispatch_simulation;
@@ -30,6 +33,7 @@ mod dispatch_tests;
 mod download;
 mod drain;
 mod error_kind;
+mod explain;
 mod failover;
 mod failure;
 mod fan_out;
@@ -50,11 +54,14 @@ mod metrics;
 mod node_info;
 mod node_link;
 mod outbox;
+mod overview;
 mod pin;
 mod pipeline;
 mod plan;
+mod proxy_command;
 mod pubsub;
 mod pulse;
+mod question;
 mod read;
 mod refusal;
 mod refuse;
@@ -66,6 +73,9 @@ mod serving;
 mod session;
 mod shared;
 mod signal;
+mod simulate;
+mod slot_samples;
+mod slow_log;
 mod standing;
 mod stats;
 mod stream;

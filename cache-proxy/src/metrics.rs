@@ -13,12 +13,13 @@ use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use crate::stats::{Published, Stats};
+use crate::overview::Overview;
+use crate::stats::Stats;
 use crate::traffic_metrics;
 
 /// The registry of `/metrics`. What every process has (`process_…`, `build_info`) bears no prefix, as
 /// dashboards expect it.
-pub(crate) fn registry(workers: Arc<[Arc<Published>]>, readiness: Readiness, refused: Counter) -> Registry {
+pub(crate) fn registry(overview: Arc<Overview>, readiness: Readiness, refused: Counter) -> Registry {
     let mut registry = Registry::default();
     daemon::process_metrics::register(&mut registry);
     let own = registry.sub_registry_with_prefix("cache_proxy");
@@ -27,19 +28,20 @@ pub(crate) fn registry(workers: Arc<[Arc<Published>]>, readiness: Readiness, ref
         "Reports that the health service refused for want of its API token",
         refused,
     );
-    own.register_collector(Box::new(Counts { workers, readiness }));
+    own.register_collector(Box::new(Counts { overview, readiness }));
     registry
 }
 
 #[derive(Debug)]
 struct Counts {
-    workers: Arc<[Arc<Published>]>,
+    overview: Arc<Overview>,
     readiness: Readiness,
 }
 
 impl Collector for Counts {
     fn encode(&self, mut to: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let stats: Vec<Stats> = self.workers.iter().map(|worker| worker.get()).collect();
+        let workers = &self.overview.workers;
+        let stats: Vec<Stats> = workers.iter().map(|worker| worker.get()).collect();
         let sum = stats.iter().fold(Stats::default(), |sum, stats| sum + *stats);
         for (name, help, value) in counters(&sum) {
             write(&mut to, name, help, &ConstCounter::new(value))?;
@@ -52,8 +54,8 @@ impl Collector for Counts {
             &gauge(epoch),
         )?;
         let now = Instant::now();
-        if let Some(age) = self.workers.iter().filter_map(|worker| worker.view_age(now)).max() {
-            let help = "Since when that view has been routed by, the longest of all workers";
+        if let Some(age) = self.overview.view_age(now) {
+            let help = "For how long every worker has routed by its view";
             write(&mut to, "view_age_seconds", help, &ConstGauge::new(age.as_secs_f64()))?;
         }
         let draining = u64::from(self.readiness.is_draining());
@@ -61,7 +63,7 @@ impl Collector for Counts {
         for (name, help, value) in gauges(&sum) {
             write(&mut to, name, help, &gauge(value))?;
         }
-        traffic_metrics::encode(&self.workers, &mut to)
+        traffic_metrics::encode(workers, &mut to)
     }
 }
 

@@ -53,8 +53,9 @@ pub(crate) struct LinkSocket {
 impl LinkSocket {
     /// Writes what the socket takes now; the rest is written when it has room. A failed write is left to the
     /// reading side, which sees why.
-    pub(crate) fn write(&self, link: &mut Link) {
+    pub(crate) fn write(&self, link: &mut Link, now: Instant) {
         let pipeline = &mut link.pipeline;
+        pipeline.note_write(now);
         let writer = self.writer.borrow();
         let Some(writer) = &*writer else { return };
         while !pipeline.unsent().is_empty() {
@@ -192,8 +193,9 @@ impl Reading {
             Event::Writable => {
                 self.socket.blocked.set(false);
                 let mut dispatcher = self.worker.dispatcher.borrow_mut();
+                let now = dispatcher.now;
                 if let Some(link) = dispatcher.links.get_mut(self.id) {
-                    self.socket.write(link);
+                    self.socket.write(link, now);
                 }
                 Ok(())
             }

@@ -1,9 +1,11 @@
 //! What the dispatcher asks the tasks around it to do.
 
 use cluster::{NodeId, ReportKind};
+use resp::Protocol;
 
 use crate::link::LinkId;
-use crate::target::ClientId;
+use crate::question::Question;
+use crate::target::{ClientId, Target};
 
 /// Work left for the tasks; they empty it after each event.
 #[derive(Debug, Default)]
@@ -29,8 +31,19 @@ pub(crate) enum RareWork {
     Resume(LinkId),
     /// Tell the health service.
     Report(Suspicion),
+    /// Find the answer to a question about the proxy.
+    Ask(Inquiry),
     /// See to it that deadlines are looked at: something is held.
     Watch,
+}
+
+/// A question of a client about the proxy.
+#[derive(Debug)]
+pub(crate) struct Inquiry {
+    pub(crate) question: Question,
+    /// Who gets the answer.
+    pub(crate) target: Target,
+    pub(crate) protocol: Protocol,
 }
 
 /// A node's trouble, as this worker saw it.

@@ -7,7 +7,7 @@
 //! Pure: the socket is written by the connection's task.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use commands::Class;
 
@@ -68,13 +68,30 @@ pub(crate) struct Pipeline {
     /// End of the sent bytes.
     sent: usize,
     waiters: VecDeque<Awaited>,
+    /// How many requests there have been, answered ones included.
+    pushed: u64,
+    /// When requests were written, the oldest unanswered first.
+    marks: VecDeque<Mark>,
 }
+
+/// A time at which the socket was given all requests up to one.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    at: Instant,
+    /// How many requests there had been by then.
+    pushed: u64,
+}
+
+/// Writes closer together than this share a mark: whoever wants to know does so of requests that took ten times as
+/// long, and a node that does not answer leaves no more marks than this goes into its timeout.
+const MARK_EVERY: Duration = Duration::from_millis(1);
 
 impl Pipeline {
     /// Appends a request.
     #[inline]
     pub(crate) fn push(&mut self, wire: &[u8], waiter: Waiter) {
         self.buffer.extend_from_slice(wire);
+        self.pushed += 1;
         // A request is at most 1 GiB long: `resp::Limits::max_request_len`.
         self.waiters.push_back(Awaited { waiter, len: wire.len() as u32 });
     }
@@ -85,20 +102,46 @@ impl Pipeline {
         &self.buffer[self.sent..]
     }
 
+    /// Notes that the socket is given all there is, at this time. That it does not take it at once is the node's
+    /// doing, or that of the way to it.
+    #[inline]
+    pub(crate) fn note_write(&mut self, now: Instant) {
+        if let Some(last) = self.marks.back_mut()
+            && now.saturating_duration_since(last.at) < MARK_EVERY
+        {
+            last.pushed = self.pushed;
+            return;
+        }
+        let answered = self.pushed - self.waiters.len() as u64;
+        while self.marks.front().is_some_and(|mark| mark.pushed <= answered) {
+            self.marks.pop_front();
+        }
+        self.marks.push_back(Mark { at: now, pushed: self.pushed });
+    }
+
+    /// The request whose reply is next, and when it was written.
+    pub(crate) fn first(&self) -> Option<(&[u8], Instant)> {
+        let awaited = self.waiters.front()?;
+        let answered = self.pushed - self.waiters.len() as u64;
+        let mark = self.marks.iter().find(|mark| mark.pushed > answered)?;
+        Some((&self.buffer[self.answered..self.answered + awaited.len as usize], mark.at))
+    }
+
     /// Marks the next `len` bytes as written.
     #[inline]
     pub(crate) fn mark_sent(&mut self, len: usize) {
         self.sent += len;
     }
 
-    /// The waiter of the next reply; `None` as for [`Self::pop`].
-    pub(crate) fn next_answered(&self) -> Option<&Waiter> {
-        let front = self.waiters.front()?;
-        (self.answered + front.len as usize <= self.sent).then_some(&front.waiter)
+    /// The waiter of the next reply. `None`: nobody asked for one, or has not asked to the end yet, so the node is
+    /// out of step.
+    #[inline]
+    pub(crate) fn due(&self) -> Option<Waiter> {
+        let Awaited { waiter, len } = self.waiters.front()?;
+        (self.answered + *len as usize <= self.sent).then_some(*waiter)
     }
 
-    /// Takes the waiter of the next reply. `None`: nobody asked for one, or has not asked to the end yet, so
-    /// the node is out of step.
+    /// Takes the waiter of the next reply, if one is [`due`](Self::due).
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Waiter> {
         let end = self.answered + self.waiters.front()?.len as usize;

@@ -37,6 +37,8 @@ pub(crate) enum Plan {
     Unsubscribe(Kind),
     /// Tell the figures of the proxy and of all nodes.
     Info,
+    /// Tell about the proxy: this subcommand of `PROXY`.
+    Proxy(&'static Command),
     /// Answer with an error.
     Refuse(Refusal),
 }
@@ -74,6 +76,7 @@ fn planned(command: &'static Command, handling: Handling, request: &Request<'_>)
         Handling::Subscribe(kind) => Plan::Subscribe(kind),
         Handling::Unsubscribe(kind) => Plan::Unsubscribe(kind),
         Handling::Info => Plan::Info,
+        Handling::Proxy => Plan::Proxy(command),
         Handling::Refuse(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
         Handling::BySubcommand => by_subcommand(command, request),
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cluster::{ClientSettings, HealthClient};
@@ -16,14 +16,15 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::admin_api::{self, Asked};
 use crate::config::Config;
 use crate::drain::Phase;
 use crate::listener::Listeners;
 use crate::metrics;
+use crate::overview::Overview;
 use crate::pulse::{Heart, Pulse, Silence, all_beat, pulse};
 use crate::reporter::Reporter;
 use crate::shared::Shared;
-use crate::stats::Published;
 use crate::view_follower::ViewFollower;
 use crate::worker::{self, Wiring};
 
@@ -64,14 +65,15 @@ pub async fn run(
 
     let Listeners { of_worker, admin, address } = listeners;
     let shared = Arc::<Shared>::default();
-    let workers = start_workers(of_worker, |listeners, published, heart| Wiring {
-        config: Arc::clone(&config),
+    let overview = Arc::new(Overview::new(Arc::clone(&config), of_worker.len(), Instant::now()));
+    let workers = start_workers(of_worker, |index, listeners, heart| Wiring {
+        overview: Arc::clone(&overview),
+        index,
         listeners,
         routing: routing_changes.clone(),
         phases: phases.clone(),
         heart,
         suspicions: suspect.clone(),
-        published: shared.register(published),
         shared: Arc::clone(&shared),
     })?;
 
@@ -80,11 +82,12 @@ pub async fn run(
     let reporter = Reporter::new(config.proxy_id.clone(), client, routing_changes.clone(), refused.clone());
     tokio::spawn(reporter.run(suspicions));
     tokio::spawn(follower.run());
-    tokio::spawn(become_ready(readiness.clone(), routing_changes));
+    tokio::spawn(become_ready(readiness.clone(), routing_changes.clone()));
     if let Some(listener) = admin {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let registry = metrics::registry(workers.published.into(), readiness.clone(), refused);
-        tokio::spawn(serve_admin(listener, registry, readiness.clone(), workers.pulses));
+        let registry = metrics::registry(Arc::clone(&overview), readiness.clone(), refused);
+        let asked = Asked { overview, routing: routing_changes.clone() };
+        tokio::spawn(serve_admin(listener, registry, readiness.clone(), workers.pulses, asked));
     }
     // Whoever started this may have gone away; the proxy serves all the same.
     let _ = daemon::ready_line(address);
@@ -100,7 +103,6 @@ pub async fn run(
 
 /// What the control thread keeps of the workers.
 struct Workers {
-    published: Vec<Arc<Published>>,
     pulses: Vec<Pulse>,
     endings: Endings,
 }
@@ -129,26 +131,24 @@ impl Endings {
 /// Starts a thread for each set of listeners, with the wiring that `wire` gives it.
 fn start_workers(
     of_worker: Vec<Vec<TcpListener>>,
-    wire: impl Fn(Vec<TcpListener>, Arc<Published>, Heart) -> Wiring,
+    wire: impl Fn(usize, Vec<TcpListener>, Heart) -> Wiring,
 ) -> anyhow::Result<Workers> {
     let (ended, receiver) = mpsc::channel(of_worker.len());
-    let (mut all_published, mut pulses, mut running) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut pulses, mut running) = (Vec::new(), BTreeSet::new());
     for (index, listeners) in of_worker.into_iter().enumerate() {
-        let published = Arc::<Published>::default();
         let (asking, heart) = pulse();
-        all_published.push(Arc::clone(&published));
         pulses.push(asking);
         let name = format!("worker-{index}");
         running.insert(name.clone());
         let thread = thread::Builder::new().name(name.clone());
-        let (wiring, ended) = (wire(listeners, published, heart), ended.clone());
+        let (wiring, ended) = (wire(index, listeners, heart), ended.clone());
         let work = move || {
             // Whoever listens is there until all workers have ended.
             let _ = ended.blocking_send((name, worker::run(wiring)));
         };
         thread.spawn(work).context("cannot start a worker")?;
     }
-    Ok(Workers { published: all_published, pulses, endings: Endings { receiver, running } })
+    Ok(Workers { pulses, endings: Endings { receiver, running } })
 }
 
 /// Waits for the end of the lame-duck time, and then, no longer than `patience`, for the workers, which leave.
@@ -188,6 +188,7 @@ async fn serve_admin(
     registry: Registry,
     readiness: Readiness,
     workers: Vec<Pulse>,
+    asked: Asked,
 ) -> std::io::Result<()> {
     let workers: Arc<[Pulse]> = workers.into();
     let router = daemon::admin::router_asking(registry, move || {
@@ -204,7 +205,7 @@ async fn serve_admin(
             }
         }
     });
-    axum::serve(listener, router).await
+    axum::serve(listener, router.merge(admin_api::router(asked))).await
 }
 
 /// Ready means that requests can be routed.

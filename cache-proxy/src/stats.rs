@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::slot_samples::SlotSamples;
 use crate::traffic::Traffic;
 
 macro_rules! counts {
@@ -15,16 +16,28 @@ macro_rules! counts {
         }
 
         /// The last published counts of a worker. One thread writes, any may read.
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         pub(crate) struct Published {
             /// By node and by class of commands: counted there as it happens.
             pub(crate) traffic: Traffic,
+            /// Which slots are asked for.
+            pub(crate) samples: SlotSamples,
             /// Since when the worker has routed by its view.
             view_since: Mutex<Option<Instant>>,
             $($name: AtomicU64,)*
         }
 
         impl Published {
+            /// Of a worker that starts now.
+            pub(crate) fn new(now: Instant) -> Self {
+                Self {
+                    traffic: Traffic::default(),
+                    samples: SlotSamples::new(now),
+                    view_since: Mutex::default(),
+                    $($name: AtomicU64::default(),)*
+                }
+            }
+
             /// Publishes `stats`: one plain store per count.
             pub(crate) fn set(&self, stats: &Stats) {
                 $(self.$name.store(stats.$name, Ordering::Relaxed);)*

@@ -68,7 +68,7 @@ pub(crate) fn own_errors(workers: &[Arc<Published>]) -> Errors {
 impl NodeTally {
     fn add(&mut self, node: &NodeTraffic) {
         let durations = node.durations.read();
-        self.requests += durations.count() + node.blocking.get();
+        self.requests += durations.count() + node.untimed.get();
         self.durations += durations;
         add_errors(&mut self.errors, &node.errors);
         self.bytes_in += node.bytes_in.get();

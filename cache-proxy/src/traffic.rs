@@ -40,10 +40,11 @@ pub(crate) struct ClassTraffic {
 /// One node.
 #[derive(Debug, Default)]
 pub(crate) struct NodeTraffic {
-    /// From the request's arrival to the node's reply, for all but those that may wait in the node.
+    /// From the request's arrival to the node's reply.
     pub(crate) durations: Histogram,
-    /// Replies to commands that may wait in the node: their time says nothing about it.
-    pub(crate) blocking: Count,
+    /// Replies whose time says nothing about the node: to commands that may wait in it, and those that were passed
+    /// on in pieces, as fast as their client took them.
+    pub(crate) untimed: Count,
     /// Error replies.
     pub(crate) errors: ErrorCounts,
     /// Bytes of replies.
@@ -97,11 +98,11 @@ impl Traffic {
 impl NodeTraffic {
     /// Counts a reply, which came this long after its request.
     #[inline]
-    pub(crate) fn answered(&self, class: Class, took: Duration) {
-        if class == Class::Blocking {
-            self.blocking.add(1);
-        } else {
+    pub(crate) fn answered(&self, took: Duration, is_timed: bool) {
+        if is_timed {
             self.durations.observe(took);
+        } else {
+            self.untimed.add(1);
         }
     }
 }
@@ -126,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_may_wait_in_the_node_does_not_make_it_look_slow() {
+    fn what_is_not_timed_does_not_make_a_node_look_slow() {
         let node = NodeTraffic::default();
-        node.answered(Class::Blocking, Duration::from_secs(60));
-        node.answered(Class::Read, Duration::from_millis(1));
-        assert_eq!((node.blocking.get(), node.durations.read().count()), (1, 1));
+        node.answered(Duration::from_secs(60), false);
+        node.answered(Duration::from_millis(1), true);
+        assert_eq!((node.untimed.get(), node.durations.read().count()), (1, 1));
     }
 }

@@ -45,8 +45,7 @@ fn encode_nodes(nodes: &[(&str, &NodeTally)], to: &mut DescriptorEncoder<'_>) ->
     let errors = nodes.iter().flat_map(|(node, tally)| by_kind("node", node, &tally.errors));
     counter(to, "node_errors", "Error replies of nodes, by kind", errors)?;
     let durations = nodes.iter().map(|(node, tally)| ([("node", *node)], &tally.durations));
-    let help =
-        "From a request's arrival to the node's reply, for all commands but those that may wait in the node";
+    let help = "From a request's arrival to the node's reply, but for commands that may wait in the node and replies larger than 1 MiB";
     histogram(to, "node_request_duration_seconds", help, durations)?;
     let help = "Connections to the node now, over all workers and protocol versions";
     let mut family = to.encode_descriptor("node_connections", help, None, MetricType::Gauge)?;

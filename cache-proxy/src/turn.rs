@@ -51,10 +51,12 @@ impl Worker {
 
     fn write_to_link(&self, id: LinkId) {
         let mut dispatcher = self.dispatcher.borrow_mut();
+        // The time of the last event before this write: no clock is read for it.
+        let now = dispatcher.now;
         let Some(link) = dispatcher.links.get_mut(id) else { return };
         link.listed = false;
         if let Some(Some(task)) = self.links.borrow().get(id) {
-            task.socket.write(link);
+            task.socket.write(link, now);
         }
     }
 }

@@ -22,18 +22,19 @@ use tokio::task::{AbortHandle, JoinHandle, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
+use crate::desk;
 use crate::dispatch::Dispatcher;
 use crate::drain::{Phase, reached};
 use crate::failure::is_out_of_files;
 use crate::keepalive;
 use crate::link::LinkId;
 use crate::node_link::{self, LinkSocket};
-use crate::outbox::{RareWork, Suspicion};
+use crate::outbox::{Inquiry, RareWork, Suspicion};
+use crate::overview::Overview;
 use crate::pulse::Heart;
 use crate::session::{ClientSocket, Session};
 use crate::shared::Shared;
 use crate::signal::Signal;
-use crate::stats::Published;
 use crate::target::ClientId;
 use crate::turn;
 
@@ -56,13 +57,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// What a worker gets from the control thread and gives to it.
 #[derive(Debug)]
 pub(crate) struct Wiring {
-    pub(crate) config: Arc<Config>,
+    pub(crate) overview: Arc<Overview>,
+    /// Which of the proxy's workers it is.
+    pub(crate) index: usize,
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) routing: watch::Receiver<Option<Arc<Routing>>>,
     pub(crate) phases: watch::Receiver<Phase>,
     pub(crate) heart: Heart,
     pub(crate) suspicions: mpsc::Sender<Suspicion>,
-    pub(crate) published: Arc<Published>,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -105,9 +107,9 @@ pub(crate) fn run(wiring: Wiring) -> std::io::Result<()> {
 }
 
 async fn serve(wiring: Wiring) -> std::io::Result<()> {
-    let Wiring { config, listeners, routing, phases, heart, suspicions, published, shared } = wiring;
-    let mut dispatcher = Dispatcher::new(Arc::clone(&config), Instant::now(), shared);
-    dispatcher.published = published;
+    let Wiring { overview, index, listeners, routing, phases, heart, suspicions, shared } = wiring;
+    let config = Arc::clone(&overview.config);
+    let dispatcher = Dispatcher::new(overview, index, Instant::now(), shared);
     let worker = Rc::new(Worker {
         dispatcher: RefCell::new(dispatcher),
         config,
@@ -239,9 +241,25 @@ impl Worker {
                 RareWork::Resume(id) => self.resume(id),
                 // A full queue holds reports about the same trouble already.
                 RareWork::Report(suspicion) => drop(self.suspicions.try_send(suspicion)),
+                RareWork::Ask(inquiry) => self.ask(dispatcher, inquiry),
                 RareWork::Watch => self.watch(),
             }
         }
+    }
+
+    /// Has a question about the proxy answered by a thread that serves no client.
+    fn ask(self: &Rc<Self>, dispatcher: &Dispatcher, inquiry: Inquiry) {
+        let Inquiry { question, target, protocol } = inquiry;
+        let answer = desk::ask(
+            question,
+            Arc::clone(&dispatcher.overview),
+            dispatcher.routing.as_ref().map(Arc::clone),
+        );
+        let worker = Rc::clone(self);
+        spawn_local(async move {
+            let answer = answer.await;
+            worker.event(|dispatcher| dispatcher.told_of_proxy(target, protocol, answer));
+        });
     }
 
     /// Starts looking at deadlines, if it is not done already.

@@ -2,7 +2,7 @@
 //! each node would be sent and each client would read comes out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cluster::{Routing, Status, View, ViewNode};
 use resp::{Limits, Protocol, ReplyScanner, RequestScanner};
@@ -12,6 +12,7 @@ use crate::dispatch::Dispatcher;
 use crate::failure::Failure;
 use crate::link::LinkId;
 use crate::outbox::RareWork;
+use crate::overview::Overview;
 use crate::target::ClientId;
 
 /// A worker between nodes and clients that exist on paper only.
@@ -40,7 +41,9 @@ impl Bench {
             run_id: None,
         });
         let view = View { epoch: 1, slots: 1024, points: 100, nodes: nodes.collect(), proxies: Vec::new() };
-        let mut bench = Self { worker: Dispatcher::new(config, Instant::now(), Arc::default()), view };
+        let now = Instant::now();
+        let overview = Arc::new(Overview::new(config, 1, now));
+        let mut bench = Self { worker: Dispatcher::new(overview, 0, now, Arc::default()), view };
         bench.publish();
         bench.connect_links();
         bench
@@ -112,6 +115,7 @@ impl Bench {
     pub(crate) fn sent_on(&mut self, id: LinkId) -> Vec<String> {
         let pipeline = &mut self.worker.links[id].pipeline;
         let mut unsent = pipeline.unsent().to_vec();
+        pipeline.note_write(self.worker.now);
         pipeline.mark_sent(unsent.len());
         let mut scanner = RequestScanner::new(Limits::default());
         let mut lines = Vec::new();
@@ -151,6 +155,7 @@ impl Bench {
         let id = self.link(node, Protocol::Resp2);
         // It answers what it has got.
         let pipeline = &mut self.worker.links[id].pipeline;
+        pipeline.note_write(self.worker.now);
         pipeline.mark_sent(pipeline.unsent().len());
         let mut rest = replies.as_bytes();
         let mut scanner = ReplyScanner::new(Limits::default());
@@ -199,5 +204,24 @@ impl Bench {
         let mut scanner = RequestScanner::new(Limits::default());
         scanner.scan(&wire).unwrap().unwrap();
         self.worker.request(client, &scanner.request(&wire));
+    }
+}
+
+impl Bench {
+    /// Sends a request about the proxy, and has the answer found as the desk does.
+    pub(crate) fn inquire(&mut self, client: ClientId, line: &str) -> String {
+        self.send(client, line);
+        let (asked, rest) = std::mem::take(&mut self.worker.outbox.rare)
+            .into_iter()
+            .partition::<Vec<_>, _>(|work| matches!(work, RareWork::Ask(_)));
+        self.worker.outbox.rare = rest;
+        for work in asked {
+            let RareWork::Ask(inquiry) = work else { continue };
+            let (overview, routing) = (Arc::clone(&self.worker.overview), self.worker.routing.clone());
+            let now = (self.worker.now, SystemTime::now());
+            let answer = inquiry.question.answer(&overview, routing.as_deref(), now.0, now.1);
+            self.worker.told_of_proxy(inquiry.target, inquiry.protocol, answer);
+        }
+        self.read(client)
     }
 }

@@ -8,6 +8,7 @@ mod download;
 mod failover;
 mod fan_out;
 mod info;
+mod proxy_command;
 mod pubsub;
 mod requests;
 

@@ -3,5 +3,6 @@
 
 mod cluster;
 mod drain;
+mod explain;
 mod serving;
 mod streaming;

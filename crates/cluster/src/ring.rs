@@ -136,6 +136,12 @@ impl Ring {
         self.owners[self.first[slot.get()] as usize]
     }
 
+    /// The node of the first point at or after `slot` for which `is_in` holds; `None` when there is none.
+    pub(crate) fn first_of(&self, slot: Slot, is_in: impl Fn(NodeIndex) -> bool) -> Option<NodeIndex> {
+        let (before, after) = self.owners.split_at(self.first[slot.get()] as usize);
+        after.iter().chain(before).copied().find(|node| is_in(*node))
+    }
+
     /// Who serves each slot when only nodes with `routable[index]` are in: the node of the first
     /// such point clockwise. `None` when there is no such node.
     ///

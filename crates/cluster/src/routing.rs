@@ -112,6 +112,27 @@ impl Routing {
     pub fn serving(&self, slot: Slot) -> Option<NodeIndex> {
         self.serving.get(slot.get()).copied()
     }
+
+    /// The node that would serve `slot` if the one that does now were out too. `None` when there is no other.
+    ///
+    /// # Panics
+    /// When `slot` does not come from this routing's number of slots.
+    #[must_use]
+    pub fn next_in_line(&self, slot: Slot) -> Option<NodeIndex> {
+        let now = self.serving(slot)?;
+        self.ring.first_of(slot, |node| node != now && self.node(node).routable)
+    }
+
+    /// Who would serve each slot if these nodes were out too; `None` when nobody would be left. Costs as much as
+    /// compiling a view.
+    #[must_use]
+    pub fn serving_without(&self, out: &[NodeIndex]) -> Option<Box<[NodeIndex]>> {
+        let mut routable: Vec<bool> = self.nodes.iter().map(|node| node.routable).collect();
+        for node in out {
+            routable[node.get()] = false;
+        }
+        self.ring.without(&routable)
+    }
 }
 
 fn ring_for(nodes: &[ViewNode], slots: SlotCount, points: u32, previous: Option<&Routing>) -> Arc<Ring> {

@@ -96,6 +96,32 @@ proptest! {
     }
 
     #[test]
+    fn what_is_foretold_of_nodes_going_out_is_what_comes_true(
+        nodes in clusters(),
+        out in prop::collection::vec(any::<bool>(), 12),
+        next in prop::collection::vec(any::<bool>(), 12),
+    ) {
+        let mut view = small_view(&nodes);
+        for (node, out) in view.nodes.iter_mut().zip(&out) {
+            node.routable = !out;
+        }
+        let before = compile(&view);
+        let id = |node: NodeIndex| before.node(node).node_id.to_string();
+        let mut gone = Vec::new();
+        for (node, out) in view.nodes.iter_mut().zip(&next).filter(|(_, next)| **next) {
+            gone.extend(before.index_of(node.node_id.as_str()));
+            node.routable &= !out;
+        }
+        let foretold = before.serving_without(&gone).map(|nodes| nodes.iter().copied().map(id).collect::<Vec<_>>());
+        let after: Option<Vec<String>> = serving(&compile(&view)).into_iter().collect();
+        prop_assert_eq!(foretold, after);
+        for slot in before.ring().slots().slots().step_by(97) {
+            let without = before.serving(slot).and_then(|node| before.serving_without(&[node]));
+            prop_assert_eq!(before.next_in_line(slot), without.map(|serving| serving[slot.get()]));
+        }
+    }
+
+    #[test]
     fn removing_a_node_moves_only_its_own_slots(nodes in clusters(), pick in any::<prop::sample::Index>()) {
         prop_assume!(nodes.len() > 1);
         let gone = pick.index(nodes.len());

@@ -28,7 +28,7 @@ pub struct Command {
     pub group: Group,
     /// The access control categories that `COMMAND INFO` lists.
     pub categories: Categories,
-    /// The version of Redis (up to 7) or Valkey (from 8 on) that brought it.
+    /// The version of Redis (up to 7) or Valkey (from 8 on) that brought it; FastCache's for `PROXY`.
     pub since: &'static str,
     /// What it does, in one line.
     pub summary: &'static str,

@@ -1,4 +1,4 @@
-//! One declarative table of the commands of Redis 7 and Valkey 9.
+//! One declarative table of the commands of Redis 7 and Valkey 9, and of the one that is FastCache's own, `PROXY`.
 //!
 //! The proxy plans by it (which arguments are keys, may this be retried) and the node dispatches by it
 //! (arity, flags, the replies of `COMMAND`), so that the two can never disagree about a command. Everything

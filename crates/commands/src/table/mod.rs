@@ -14,6 +14,7 @@ mod geo;
 mod hash;
 mod hyperloglog;
 mod list;
+mod proxy;
 mod pubsub;
 mod row;
 mod scripting;
@@ -27,7 +28,7 @@ mod transactions;
 use crate::{Command, Group};
 
 /// All families with the group that `COMMAND DOCS` gives their commands.
-const FAMILIES: [(Group, &[Command]); 16] = [
+const FAMILIES: [(Group, &[Command]); 17] = [
     (Group::String, string::COMMANDS),
     (Group::Generic, generic::COMMANDS),
     (Group::Hash, hash::COMMANDS),
@@ -44,6 +45,7 @@ const FAMILIES: [(Group, &[Command]); 16] = [
     (Group::Connection, connection::COMMANDS),
     (Group::Server, server::COMMANDS),
     (Group::Cluster, cluster::COMMANDS),
+    (Group::Server, proxy::COMMANDS),
 ];
 
 /// How many commands there are, subcommands not counted.

@@ -4,14 +4,13 @@
 //! that it has not taken, the link is *halted*: it is not read, so the node stops too, and the proxy holds no more than
 //! that of a reply of any size.
 //!
-//! A link is shared, and the replies of others come behind the large one. So a halted link is set *aside*:
-//! - new requests for its node go over another link, and it becomes an idle pinned one when it has nothing left to do;
-//! - who has requests on it sends nothing more until they are answered, for a later request must not overtake an
-//!   earlier one on another connection;
-//! - when others have waited behind it for `PATIENCE`, it is read again whatever its client takes. The rest piles up
-//!   for that client, up to its output limit; beyond it the client is closed.
+//! A link is shared, and the replies of others come behind the large one:
+//! - new requests for its node go over another link (`aside`);
+//! - what others have asked to read is asked again over that one, `ASK_AGAIN_AFTER` the first halt;
+//! - what others wait for besides, writes, is waited for `PATIENCE`. Then the link is read again whatever its client
+//!   takes: the rest piles up for that client, up to its output limit; beyond it the client is closed.
 //!
-//! The last rule also holds for a reply that waits for its turn behind one of another node.
+//! The same holds for a reply that waits for its turn behind one of another node.
 //!
 //! Pure. When to stop reading a socket is the link's task's business; it asks `is_halted`.
 
@@ -21,21 +20,20 @@ use crate::dispatch::{Dispatcher, unasked};
 use crate::failure::Failure;
 use crate::link::{Link, LinkId};
 use crate::outbox::RareWork;
-use crate::pin::Pin;
 use crate::replies::Place;
 use crate::stream::STREAM_AHEAD;
 use crate::target::{ClientId, Receiver};
 
-/// How long others wait behind a reply that its client does not take. A client in the same network takes 10 MB in this
-/// time; with the look at the deadlines every 50 ms nobody is held up for more than 150 ms.
+/// How long a client may take for its reply before the reads behind it are asked again. A client in the same network
+/// takes 10 MB in this time: it costs nothing extra.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+/// How long others wait behind a reply that its client does not take; with the look at the deadlines every 50 ms nobody
+/// is held up for more than 150 ms.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A halted link is read again when its client has no more than this: the node fills the rest while it is written.
 const RESUME_AT: usize = STREAM_AHEAD / 2;
-
-/// Most links per node and protocol version that are set aside at a time: with more slow readers than this, all of
-/// them share one link and its patience. A node has connections to spare for them.
-const MOST_ASIDE: usize = 8;
 
 /// A reply that is passed on while it comes.
 #[derive(Debug, Default)]
@@ -57,7 +55,9 @@ impl Dispatcher {
     pub(crate) fn may_pass_on(&self, link: LinkId, first: Option<&u8>) -> bool {
         let waiter = self.links.get(link).and_then(|link| link.pipeline.due());
         first != Some(&b'>')
-            && waiter.is_some_and(|waiter| !matches!(waiter.target.receiver(), Receiver::Handshake))
+            && waiter.is_some_and(|waiter| {
+                !matches!(waiter.target.receiver(), Receiver::Handshake | Receiver::Subscription(_))
+            })
     }
 
     /// Passes the next piece of a reply on.
@@ -172,69 +172,38 @@ impl Dispatcher {
         }
     }
 
-    /// Reads on where others have waited for too long. Called at each look at the deadlines.
-    pub(crate) fn hurry_downloads(&mut self) {
+    /// Sees to those who wait behind a reply that its client takes slowly. Called at each look at the deadlines.
+    pub(crate) fn tend_downloads(&mut self) {
         let now = self.now;
-        let is_late = |download: &Download| {
-            !download.hurried && download.halted_at.is_some_and(|at| at + PATIENCE <= now)
-        };
-        let links = self.links.iter().filter(|(_, link)| link.download.as_ref().is_some_and(is_late));
-        let late: Vec<_> = links.filter(|(_, link)| self.others_wait(link)).map(|(id, _)| id).collect();
-        for id in late {
-            let link = &mut self.links[id];
-            let Some(download) = link.download.as_mut() else { continue };
-            download.hurried = true;
-            if std::mem::take(&mut download.halted) {
-                link.heard = now;
-                self.outbox.rare.push(RareWork::Resume(id));
+        let halted = |link: &Link| link.download.as_ref().and_then(|download| download.halted_at);
+        let links = self.links.iter().filter_map(|(id, link)| Some((id, now - halted(link)?)));
+        let links: Vec<_> = links.collect();
+        for (id, waited) in links {
+            if waited >= ASK_AGAIN_AFTER {
+                self.ask_again(id);
             }
+            if waited >= PATIENCE && self.others_wait(id) {
+                self.hurry(id);
+            }
+        }
+    }
+
+    /// Reads on, whatever the client takes.
+    fn hurry(&mut self, id: LinkId) {
+        let link = &mut self.links[id];
+        let Some(download) = link.download.as_mut() else { return };
+        download.hurried = true;
+        if std::mem::take(&mut download.halted) {
+            link.heard = self.now;
+            self.outbox.rare.push(RareWork::Resume(id));
         }
     }
 
     /// Whether another client than the first one waits for a reply of the link.
-    fn others_wait(&self, link: &Link) -> bool {
-        let mut waiting = link.pipeline.receivers().map(|target| self.client_behind(target));
+    fn others_wait(&self, id: LinkId) -> bool {
+        let mut waiting = self.links[id].pipeline.receivers().map(|target| self.client_behind(target));
         let first = waiting.next().flatten();
         waiting.any(|client| client.is_some() && client != first)
-    }
-
-    /// Has new requests for the link's node go over another one. Those who have requests on this one wait until these
-    /// are answered.
-    fn set_aside(&mut self, id: LinkId) {
-        let link = &self.links[id];
-        let same = |other: &Link| other.node == link.node && other.protocol == link.protocol;
-        let is_aside = |other: &Link| other.pin == Some(Pin::Aside) && same(other);
-        if self.links.iter().filter(|(_, other)| is_aside(other)).count() >= MOST_ASIDE {
-            return;
-        }
-        let Some(shared) = self.shared_entry(id).filter(|shared| **shared == Some(id)) else { return };
-        *shared = None;
-        let link = &mut self.links[id];
-        link.pin = Some(Pin::Aside);
-        let targets: Vec<_> = link.pipeline.receivers().collect();
-        for target in targets {
-            if let Some(client) = self.client_behind(target).and_then(|id| self.client(id)) {
-                client.barrier = true;
-            }
-        }
-    }
-
-    /// Lets requests go over the link again if no other was needed meanwhile.
-    fn share_again(&mut self, id: LinkId) {
-        if !self.links.get(id).is_some_and(|link| link.pin == Some(Pin::Aside)) {
-            return;
-        }
-        if let Some(shared @ None) = self.shared_entry(id) {
-            *shared = Some(id);
-            self.links[id].pin = None;
-        }
-    }
-
-    /// Where the shared link to the node of `id` is named.
-    fn shared_entry(&mut self, id: LinkId) -> Option<&mut Option<LinkId>> {
-        let link = self.links.get(id)?;
-        let node = self.routing.as_ref()?.index_of(link.node.as_str())?;
-        Some(&mut self.link_of[node.get()][link.protocol as usize])
     }
 
     /// The link is lost: nothing more will come of the reply that was passed on. A client that has the beginning of it

@@ -319,7 +319,7 @@ impl Dispatcher {
         self.expire_held();
         self.end_overdue_info();
         self.drop_idle_pins();
-        self.hurry_downloads();
+        self.tend_downloads();
         self.tick_subscriptions();
         let (now, config) = (self.now, Arc::clone(&self.config));
         for (id, link) in &mut self.links {

@@ -18,6 +18,7 @@
 
 mod admin_api;
 mod answer;
+mod aside;
 mod backlog;
 mod blocking;
 mod client;

@@ -192,6 +192,13 @@ impl Pipeline {
         self.waiters.is_empty()
     }
 
+    /// Makes the reply to the request at `place` in line nobody's.
+    pub(crate) fn give_up(&mut self, place: usize) {
+        if let Some(awaited) = self.waiters.get_mut(place) {
+            awaited.waiter.target = Target::NOBODY;
+        }
+    }
+
     /// Who waits for the next replies.
     pub(crate) fn receivers(&self) -> impl Iterator<Item = Target> + '_ {
         self.waiters.iter().map(|awaited| awaited.waiter.target)

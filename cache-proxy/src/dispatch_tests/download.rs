@@ -153,7 +153,7 @@ fn others_wait_only_so_long_behind_a_reply_that_is_not_taken() {
     let mut bench = Bench::with_flags(1, &["--client-output-buffer-limit", "1mb"]);
     let [reader, other] = [(); 2].map(|()| bench.client());
     bench.send(reader, "GET large");
-    bench.send(other, "GET k");
+    bench.send(other, "INCR k");
     let link = bench.link("n1", Protocol::Resp2);
     bench.piece(link, &"x".repeat(MUCH));
     bench.wait(Duration::from_millis(50));
@@ -167,8 +167,8 @@ fn others_wait_only_so_long_behind_a_reply_that_is_not_taken() {
     bench.piece(link, &"x".repeat(MUCH));
     assert!(bench.is_killed(reader), "more than may pile up for one client");
     bench.last_piece(link, "\r\n");
-    bench.worker.reply(link, b"$-1\r\n").unwrap();
-    assert_eq!(bench.take(other), "$-1\r\n");
+    bench.worker.reply(link, b":1\r\n").unwrap();
+    assert_eq!(bench.take(other), ":1\r\n");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_reply_before_its_turn_holds_others_up_no_longer_either() {
     let [one, two] = ["n1", "n2"].map(|node| format!("GET {}", bench.key_on(node, 0)));
     bench.send(client, &two);
     bench.send(client, &one);
-    bench.send(other, &one);
+    bench.send(other, &one.replace("GET", "INCR"));
     let link = bench.link("n1", Protocol::Resp2);
     bench.piece(link, &"1".repeat(MUCH));
     assert!(bench.worker.is_halted(link), "it waits for the first reply, which is long in coming");
@@ -265,4 +265,40 @@ fn gathered_replies_have_a_bound_and_a_clear_error() {
     bench.last_piece(link, "llo\r\n");
     bench.answer("n2", "*1\r\n:2\r\n");
     assert_eq!(bench.take(client), "*2\r\n$5\r\nhello\r\n:2\r\n");
+}
+
+#[test]
+fn reads_behind_a_slow_reader_are_asked_again_over_the_other_link() {
+    let mut bench = Bench::new(1);
+    let [reader, reads, writes] = [(); 3].map(|()| bench.client());
+    bench.send(reader, "GET large");
+    bench.send(reader, "GET mine");
+    bench.send(reads, "GET a");
+    bench.send(reads, "INCR b");
+    bench.send(reads, "GET b");
+    bench.send(writes, "SET c 1");
+    bench.send(writes, "GET c");
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, &"x".repeat(MUCH));
+    bench.wait(Duration::from_millis(50));
+    let fresh = bench.shared("n1").unwrap();
+    bench.connect_link(fresh);
+    let sent = bench.worker.links[fresh].pipeline.unsent().to_vec();
+    assert_eq!(
+        String::from_utf8_lossy(&sent),
+        "*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+        "no read overtakes its own write"
+    );
+    bench.worker.links[fresh].pipeline.mark_sent(sent.len());
+    bench.worker.reply(fresh, b"$1\r\na\r\n").unwrap();
+    assert_eq!(bench.take(reads), "$1\r\na\r\n");
+    bench.wait(Duration::from_millis(50));
+    assert!(!bench.worker.is_halted(link), "the writes have waited for long enough");
+    bench.last_piece(link, "\r\n");
+    for reply in ["$1\r\nm\r\n", "$5\r\nother\r\n", ":1\r\n", ":2\r\n", "+OK\r\n", ":3\r\n"] {
+        bench.worker.reply(link, reply.as_bytes()).unwrap();
+    }
+    assert_eq!(bench.take(reads), ":1\r\n:2\r\n", "what was asked again is not answered twice");
+    assert_eq!(bench.take(writes), "+OK\r\n:3\r\n");
+    assert!(bench.take(reader).ends_with("x\r\n$1\r\nm\r\n"));
 }

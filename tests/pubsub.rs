@@ -190,6 +190,10 @@ fn five_hundred_subscribers_are_one_connection_per_node() {
         let (message, pmessage) = (["message", "everybody", "x"], ["pmessage", "every*", "everybody", "x"]);
         assert_eq!(heard, [flat(&message), flat(&pmessage)]);
     }
+    let info = publisher.ask("INFO");
+    for field in ["pubsub_clients:500", "pubsub_channels:1", "pubsub_patterns:1"] {
+        assert!(info.contains(&format!("{field}\r\n")), "{field} is not in {info}");
+    }
     drop(subscribers);
     eventually("nobody listens", || match publisher.ask("PUBSUB CHANNELS").as_str() {
         "*0\r\n" => Ok(()),
@@ -237,8 +241,10 @@ fn subscriptions_outlive_their_nodes() {
     cluster.until_nodes_are("HEALTHY", |_| true);
     cluster.until_proxies_route_by(cluster.epoch());
     until_all_are_heard(&mut publisher, &mut listening, &channels, "again");
-    let told = listening.ask("UNSUBSCRIBE nothing");
-    assert_eq!(told, "*3\r\n$11\r\nunsubscribe\r\n$7\r\nnothing\r\n:60\r\n", "it is the connection it was");
+    send(&mut listening, "UNSUBSCRIBE nothing");
+    let told = "*3\r\n$11\r\nunsubscribe\r\n$7\r\nnothing\r\n:60\r\n";
+    // What was published twice may still come.
+    while receive(&mut listening) != told {}
 }
 
 /// The health service hears of nothing: only the connection is gone.

@@ -13,6 +13,7 @@ use crate::dispatch::Dispatcher;
 use crate::figures::Figures;
 use crate::local::REDIS_VERSION;
 use crate::stats::Stats;
+use crate::subscriptions::topic::Kind;
 
 /// The sections that a client asks for, in lower case. None: all of them.
 #[derive(Debug)]
@@ -63,7 +64,7 @@ fn sections(worker: &Dispatcher, figures: &Figures) -> [(&'static str, Fields); 
         ("Clients", clients(worker, &totals)),
         ("Memory", memory(figures)),
         ("Persistence", persistence()),
-        ("Stats", stats(&totals, figures)),
+        ("Stats", stats(worker, &totals, figures)),
         ("Replication", vec![("role", "master".to_owned()), ("connected_slaves", "0".to_owned())]),
         ("Cluster", vec![("cluster_enabled", "0".to_owned())]),
         ("Keyspace", keyspace(figures)),
@@ -97,6 +98,7 @@ fn clients(worker: &Dispatcher, totals: &Stats) -> Fields {
         ("connected_clients", totals.connected_clients.to_string()),
         ("maxclients", worker.config.max_clients.to_string()),
         ("blocked_clients", worker.blocked_clients().to_string()),
+        ("pubsub_clients", totals.subscribed_clients.to_string()),
     ]
 }
 
@@ -137,13 +139,18 @@ fn persistence() -> Fields {
         .into()
 }
 
-fn stats(totals: &Stats, figures: &Figures) -> Fields {
+fn stats(worker: &Dispatcher, totals: &Stats, figures: &Figures) -> Fields {
+    let topics = |kind| worker.subscriptions.topics(kind).to_string();
     let mut fields = vec![
         ("total_connections_received", totals.accepted_clients.to_string()),
         ("total_commands_processed", totals.requests.to_string()),
         ("instantaneous_ops_per_sec", figures.amount("instantaneous_ops_per_sec").to_string()),
         ("rejected_connections", totals.rejected_clients.to_string()),
         ("total_error_replies", totals.errors.to_string()),
+        // As this worker knows them: others may listen to the same.
+        ("pubsub_channels", topics(Kind::Channel)),
+        ("pubsub_patterns", topics(Kind::Pattern)),
+        ("pubsubshard_channels", topics(Kind::Shard)),
     ];
     fields.extend(figures.counters().map(|(name, count)| (name, count.to_string())));
     fields

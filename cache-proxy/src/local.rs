@@ -10,6 +10,7 @@ use resp::{Encoder, Protocol, Request};
 use crate::dispatch::Dispatcher;
 use crate::handling::is_served;
 use crate::local_client;
+use crate::pubsub::SUBSCRIBER_LIMIT;
 use crate::refusal::Refusal;
 use crate::refuse::NO_VIEW;
 use crate::target::ClientId;
@@ -250,7 +251,7 @@ fn config(worker: &Dispatcher, subcommand: &str, request: &Request<'_>, to: &mut
 fn config_values(worker: &Dispatcher) -> Vec<(&'static str, String)> {
     vec![
         ("appendonly", "no".to_owned()),
-        ("client-output-buffer-limit", format!("normal {} 0 0", worker.config.client_output_buffer_limit)),
+        ("client-output-buffer-limit", output_limits(worker.limits.close_at)),
         ("databases", "1".to_owned()),
         ("maxclients", worker.config.max_clients.to_string()),
         ("maxmemory", "0".to_owned()),
@@ -259,6 +260,11 @@ fn config_values(worker: &Dispatcher) -> Vec<(&'static str, String)> {
         ("save", String::new()),
         ("timeout", "0".to_owned()),
     ]
+}
+
+/// Hard and soft limit, and the soft one's time, by class of clients.
+fn output_limits(normal: usize) -> String {
+    format!("normal {normal} 0 0 pubsub {} 0 0", SUBSCRIBER_LIMIT.min(normal))
 }
 
 fn role(to: &mut Encoder<'_>) {

@@ -76,7 +76,7 @@ fn gauge(value: u64) -> ConstGauge<i64> {
     ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 9] {
+fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 10] {
     [
         ("requests", "Requests of clients", sum.requests),
         ("requests_held", "Requests that waited because their node was not connected", sum.held),
@@ -87,6 +87,7 @@ fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 9] {
             "Replies cut off in the middle, with their clients, because their node was lost",
             sum.cut_replies,
         ),
+        ("messages", "Published messages passed on, one for each client that got it", sum.messages),
         ("client_connections", "Clients taken in", sum.accepted_clients),
         (
             "client_connections_rejected",
@@ -98,9 +99,10 @@ fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 9] {
     ]
 }
 
-fn gauges(sum: &Stats) -> [(&'static str, &'static str, u64); 3] {
+fn gauges(sum: &Stats) -> [(&'static str, &'static str, u64); 4] {
     [
         ("connected_clients", "Clients connected now", sum.connected_clients),
+        ("subscribed_clients", "Clients that listen to a channel or a pattern now", sum.subscribed_clients),
         (
             "connected_nodes",
             "Node connections now, over all workers and protocol versions",

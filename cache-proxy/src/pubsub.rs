@@ -16,16 +16,12 @@ use crate::target::{ClientId, Receiver, Target};
 /// `pubsub`. It holds back nobody else, so nothing but a bound protects the memory.
 pub(crate) const SUBSCRIBER_LIMIT: usize = 32 * 1024 * 1024;
 
-const ONLY_A_CLIENTS_OWN: &str =
-    "ERR subscriptions belong to a connection; they cannot be part of a transaction";
-
 impl Dispatcher {
     /// `SUBSCRIBE` and its kin.
     #[cold]
     pub(crate) fn subscribe(&mut self, kind: Kind, job: &Job<'_>) {
-        let Receiver::Client(client, place) = job.target.receiver() else {
-            return self.fail(job.target, ONLY_A_CLIENTS_OWN);
-        };
+        // A subscription belongs to a connection, so it is a part of nothing.
+        let Receiver::Client(client, place) = job.target.receiver() else { return };
         match &self.routing {
             None => return self.fail(job.target, NO_VIEW),
             Some(routing) if !routing.nodes().iter().any(|node| node.routable) => {
@@ -48,9 +44,7 @@ impl Dispatcher {
     /// `UNSUBSCRIBE` and its kin.
     #[cold]
     pub(crate) fn unsubscribe(&mut self, kind: Kind, job: &Job<'_>) {
-        let Receiver::Client(client, _) = job.target.receiver() else {
-            return self.fail(job.target, ONLY_A_CLIENTS_OWN);
-        };
+        let Receiver::Client(client, _) = job.target.receiver() else { return };
         let names = job.request.args().skip(1);
         let reply = self.subscriptions.unsubscribe(client, job.protocol, kind, names);
         self.note_subscriptions(client);
@@ -130,7 +124,7 @@ impl Dispatcher {
         if let Some(first) = flat.first_mut() {
             *first = b'*';
         }
-        let mut grown = 0;
+        let (mut grown, mut passed) = (0, 0);
         for (id, since) in self.subscriptions.audience(kind, name) {
             let Some(client) = self.clients.get_mut(id.index as usize) else { continue };
             // It was told of the subscription before it gets anything of it.
@@ -144,6 +138,7 @@ impl Dispatcher {
             } else {
                 client.push(if client.protocol == Protocol::Resp3 { message } else { &flat });
                 grown += message.len();
+                passed += 1;
             }
             if !client.listed {
                 client.listed = true;
@@ -151,6 +146,7 @@ impl Dispatcher {
             }
         }
         self.spare.put(flat);
+        self.stats.messages += passed;
         self.note_growth(grown);
     }
 }

@@ -84,6 +84,10 @@ counts! {
     rejected_clients,
     /// Clients connected now.
     connected_clients,
+    /// Clients that listen to a channel or a pattern now.
+    subscribed_clients,
+    /// Messages passed on, counted for each client that got one.
+    messages,
     /// Links connected now.
     connected_links,
     /// Requests held now.

@@ -62,6 +62,7 @@ impl Dispatcher {
             self.note_subscriptions(answer.client);
             self.deliver(Target::client(answer.client, answer.place), &answer.reply);
         }
+        self.stats.subscribed_clients = self.subscriptions.clients() as u64;
         if self.subscriptions.is_waiting() {
             self.outbox.rare.push(RareWork::Watch);
         }

@@ -225,6 +225,16 @@ impl Subscriptions {
         self.count(client, Kind::Channel) + self.count(client, Kind::Shard) > 0
     }
 
+    /// How many clients listen to anything.
+    pub(crate) fn clients(&self) -> usize {
+        self.subscribers.len()
+    }
+
+    /// How many topics of a kind somebody listens to.
+    pub(crate) fn topics(&self, kind: Kind) -> usize {
+        self.ids[kind as usize].len()
+    }
+
     /// Who gets the messages of a topic, each from the answer in its place on.
     pub(crate) fn audience(&self, kind: Kind, name: &[u8]) -> impl Iterator<Item = (ClientId, Place)> {
         let topic = self.ids[kind as usize].get(name).map(|id| &self.topics[*id]);

@@ -14,6 +14,7 @@ mod data;
 mod differential;
 mod entry;
 mod eventually;
+mod explain;
 mod failover;
 mod haproxy;
 mod health_outage;

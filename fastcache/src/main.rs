@@ -5,6 +5,7 @@
 //! subcommand is which.
 
 mod compose;
+mod explain;
 mod guarded;
 mod haproxy_config;
 mod healthcheck;
@@ -24,9 +25,10 @@ struct Verb {
     run: fn(&[OsString]) -> ExitCode,
 }
 
-static VERBS: [Verb; 9] = [
+static VERBS: [Verb; 10] = [
     Verb { name: "up", about: "Run a whole cluster on this host", run: up::main },
     Verb { name: "status", about: "Show a running cluster as a table or as JSON", run: status::main },
+    Verb { name: "explain", about: "Show which node serves a key, and why", run: explain::main },
     Verb {
         name: "healthcheck",
         about: "Ask one process whether it is well (for containers)",

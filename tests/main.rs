@@ -31,6 +31,7 @@ mod pubsub;
 mod random;
 mod redis_server;
 mod seed;
+mod transactions;
 mod troubleshooting;
 mod up;
 mod up_lifecycle;

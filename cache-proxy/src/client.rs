@@ -9,6 +9,7 @@ use resp::Protocol;
 
 use crate::link::LinkId;
 use crate::replies::{Place, Replies, SpareBuffers};
+use crate::transaction::Transaction;
 
 /// Output capacity an idle client keeps. 4 KiB hold 32 replies of 100 bytes, so a busy client does not
 /// allocate; 10 000 idle ones hold 40 MB at most.
@@ -40,9 +41,8 @@ pub(crate) struct Client {
     pub(crate) authenticated: bool,
     /// Whether its requests need a look before they go their ordinary way: see `standing`.
     pub(crate) special: bool,
-    /// It said MULTI, which was refused: what follows up to EXEC was meant to happen as one or not at all, so
-    /// none of it is executed.
-    pub(crate) in_refused_transaction: bool,
+    /// What it has said since MULTI.
+    pub(crate) transaction: Option<Box<Transaction>>,
     /// It said QUIT or broke the protocol: what it is owed is written, then it is closed.
     pub(crate) closing: bool,
     /// Somebody killed it, or it takes no replies: it is closed at once.
@@ -88,7 +88,7 @@ impl Client {
             lib_version: Vec::new(),
             authenticated,
             special: !authenticated,
-            in_refused_transaction: false,
+            transaction: None,
             closing: false,
             killed: false,
             barrier: false,
@@ -112,7 +112,21 @@ impl Client {
     pub(crate) fn note_standing(&mut self) {
         self.special = !self.authenticated
             || (self.subscribed && self.protocol == Protocol::Resp2)
-            || self.in_refused_transaction;
+            || self.transaction.is_some();
+    }
+
+    /// Begins a transaction, or ends the one it is in; returns that.
+    pub(crate) fn set_transaction(&mut self, transaction: Option<Transaction>) -> Option<Box<Transaction>> {
+        let ended = std::mem::replace(&mut self.transaction, transaction.map(Box::new));
+        self.note_standing();
+        ended
+    }
+
+    /// Sees to it that nothing of the transaction it is in is executed.
+    pub(crate) fn abort_transaction(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.abort();
+        }
     }
 
     /// Takes the next place in line for a request.
@@ -190,7 +204,8 @@ impl Client {
 
     /// Bytes that the proxy keeps for it.
     pub(crate) fn kept(&self) -> usize {
-        self.backlog() + self.unread
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
+        self.backlog() + self.unread + queued
     }
 
     /// Replies still owed.

@@ -40,6 +40,7 @@ use crate::slot_samples::SlotSamples;
 use crate::stats::{Published, Stats};
 use crate::subscriptions::Subscriptions;
 use crate::target::{ClientId, Receiver, Target};
+use crate::unit::Unit;
 
 /// A request whose node has been unreachable for longer than the hold still waits this long: one look at the
 /// deadlines, in case the node is just coming back.
@@ -73,6 +74,7 @@ pub(crate) struct Dispatcher {
     pub(crate) clients: Slab<Client>,
     pub(crate) gathers: Slab<Gather>,
     pub(crate) node_info: NodeInfo,
+    pub(crate) units: Slab<Unit>,
     pub(crate) hold: Hold,
     pub(crate) outbox: Outbox,
     pub(crate) stats: Stats,
@@ -134,6 +136,7 @@ impl Dispatcher {
             clients: Slab::new(),
             gathers: Slab::new(),
             node_info: NodeInfo::default(),
+            units: Slab::new(),
             hold: Hold::default(),
             outbox: Outbox::default(),
             stats: Stats::default(),
@@ -244,7 +247,8 @@ impl Dispatcher {
             Plan::Subscribe(kind) => self.subscribe(*kind, job),
             Plan::Unsubscribe(kind) => self.unsubscribe(*kind, job),
             Plan::Proxy(subcommand) => self.tell_of_proxy(subcommand, job),
-            Plan::Refuse(refusal) => self.refuse(command, job.target, refusal),
+            Plan::Transaction => self.transact(command, job),
+            Plan::Refuse(refusal) => self.refuse(job.target, refusal),
         }
     }
 
@@ -285,8 +289,14 @@ impl Dispatcher {
             link.listed = true;
             self.outbox.links.push(id);
         }
-        if link.pipeline.held_bytes() > CHOKE_AT {
-            self.choke(id, job.target);
+        self.choke_if_full(id, job.target);
+    }
+
+    /// Stops reading the client behind `target` when the link has too much on its way.
+    #[inline]
+    pub(crate) fn choke_if_full(&mut self, id: LinkId, target: Target) {
+        if self.links[id].pipeline.held_bytes() > CHOKE_AT {
+            self.choke(id, target);
         }
     }
 
@@ -307,11 +317,21 @@ impl Dispatcher {
             match target.receiver() {
                 Receiver::Client(id, _) => return Some(id),
                 Receiver::Part(gather, _) => target = self.gathers.get(gather as usize)?.target,
+                Receiver::Unit(unit) => target = self.units.get(unit as usize)?.target,
                 Receiver::Handshake
                 | Receiver::Nobody
                 | Receiver::Subscription(_)
                 | Receiver::Figures(..) => return None,
             }
+        }
+    }
+
+    /// Lets the clients go on that a link had stopped, once it has drained.
+    #[inline]
+    pub(crate) fn release_if_drained(&mut self, id: LinkId) {
+        let link = &self.links[id];
+        if !link.choked.is_empty() && link.pipeline.held_bytes() < RELEASE_AT {
+            self.release(id);
         }
     }
 
@@ -327,7 +347,7 @@ impl Dispatcher {
 
     /// Keeps a request for a link that is not up.
     #[cold]
-    fn hold_for(&mut self, id: LinkId, wire: &[u8], job: &Job<'_>, bound: bool) {
+    pub(crate) fn hold_for(&mut self, id: LinkId, wire: &[u8], job: &Job<'_>, bound: bool) {
         let link = &self.links[id];
         self.hold(Held {
             wire: wire.to_vec(),
@@ -411,7 +431,7 @@ impl Dispatcher {
     pub(crate) fn answer(&mut self, link: LinkId, reply: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
         entry.heard = self.now;
-        let Some(waiter) = entry.pipeline.due() else { return Err(unasked(reply)) };
+        let Some(waiter) = entry.pipeline.due() else { return self.unit_reply(link, reply) };
         let took = self.now.saturating_duration_since(waiter.since);
         if took >= self.slow_from {
             self.note_slow(link, &waiter, took);
@@ -419,12 +439,21 @@ impl Dispatcher {
         let entry = &mut self.links[link];
         entry.pipeline.pop();
         let is_pinned = entry.pin.is_some();
-        if !entry.choked.is_empty() && entry.pipeline.held_bytes() < RELEASE_AT {
-            self.release(link);
-        }
+        self.release_if_drained(link);
         if waiter.target == Target::HANDSHAKE {
             return self.handshake_reply(link, reply);
         }
+        self.note_answer(link, &waiter, took, reply);
+        self.deliver(waiter.target, reply);
+        if is_pinned {
+            self.pinned_answered(link);
+        }
+        Ok(())
+    }
+
+    /// Counts a node's answer to a client.
+    #[inline]
+    pub(crate) fn note_answer(&self, link: LinkId, waiter: &Waiter, took: Duration, reply: &[u8]) {
         let entry = &self.links[link];
         let class = self.published.traffic.class(waiter.class);
         // What was passed on in pieces took as long as its client liked, and its last one may look like an error.
@@ -437,11 +466,6 @@ impl Dispatcher {
                 class.errors.add(reply);
             }
         }
-        self.deliver(waiter.target, reply);
-        if is_pinned {
-            self.pinned_answered(link);
-        }
-        Ok(())
     }
 
     /// Gives a reply to whoever waits for it.
@@ -468,6 +492,7 @@ impl Dispatcher {
                 self.note_growth(reply.len());
             }
             Receiver::Part(gather, part) => self.deliver_part(gather, part, reply),
+            Receiver::Unit(unit) => self.deliver_unit(unit, reply),
             // The handshake is taken care of in `reply`.
             Receiver::Handshake | Receiver::Nobody => {}
             Receiver::Subscription(token) => self.subscription_answered(token, reply),
@@ -493,12 +518,4 @@ impl Dispatcher {
             self.outbox.clients.push(id);
         }
     }
-}
-
-#[cold]
-pub(crate) fn unasked(reply: &[u8]) -> Failure {
-    /// Enough to recognise a `-ERR max number of clients reached` by.
-    const SHOWN: usize = 80;
-    let shown = String::from_utf8_lossy(&reply[..reply.len().min(SHOWN)]);
-    Failure::Protocol(format!("the node said what nobody asked for: {}", shown.trim()))
 }

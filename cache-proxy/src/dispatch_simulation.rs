@@ -25,6 +25,8 @@ enum Event {
     Get(usize, u32),
     /// A client asks for some keys.
     MultiGet(usize, Vec<u32>),
+    /// A client asks for so many keys of one node in a transaction.
+    Transact(usize, u32, usize),
     /// A client asks all nodes.
     Size(usize),
     /// A client asks the proxy itself.
@@ -45,9 +47,11 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     let (client, node, key) = (0..CLIENTS, 0..NODES, 0..KEYS);
+    let transaction = (client.clone(), key.clone(), 0_usize..4);
     prop_oneof![
         8 => (client.clone(), key.clone()).prop_map(|(client, key)| Event::Get(client, key)),
         4 => (client.clone(), prop::collection::vec(key, 1..8)).prop_map(|(client, keys)| Event::MultiGet(client, keys)),
+        3 => transaction.prop_map(|(client, key, count)| Event::Transact(client, key, count)),
         1 => client.clone().prop_map(Event::Size),
         1 => client.clone().prop_map(Event::Ping),
         1 => client.prop_map(Event::Replace),
@@ -63,7 +67,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct World {
     bench: Bench,
     clients: Vec<Asker>,
-    /// What each connection has been sent and not answered, by node and protocol version.
+    /// What each connection will answer to what it has been sent, by node and protocol version.
     asked: [[VecDeque<String>; 2]; NODES],
 }
 
@@ -104,6 +108,7 @@ impl World {
                     format!("*{}\r\n{values}", keys.len()),
                 );
             }
+            Event::Transact(client, key, count) => self.transact(client, key, count),
             // Any count is right: nodes come and go while it is taken.
             Event::Size(client) => self.ask(client, "DBSIZE", ":".to_owned()),
             Event::Ping(client) => self.ask(client, "PING", "+PONG\r\n".to_owned()),
@@ -121,6 +126,14 @@ impl World {
         self.check();
     }
 
+    fn transact(&mut self, client: usize, key: u32, count: usize) {
+        let names: Vec<_> = (0..count).map(|number| format!("{{k{key}}}{number}")).collect();
+        self.ask(client, "MULTI", "+OK\r\n".to_owned());
+        names.iter().for_each(|name| self.ask(client, &format!("GET {name}"), "+QUEUED\r\n".to_owned()));
+        let values: String = names.iter().map(|name| format!("+{name}\r\n")).collect();
+        self.ask(client, "EXEC", format!("*{count}\r\n{values}"));
+    }
+
     /// Ids of the node's links, which come and go with views.
     fn links(&self, node: usize) -> Vec<(usize, usize)> {
         let name = name(node);
@@ -136,7 +149,7 @@ impl World {
                 let up = links.iter().any(|(id, of)| *of == protocol && self.bench.worker.links[*id].up);
                 if up {
                     let sent = self.bench.sent_over(&name(node), version);
-                    self.asked[node][protocol].extend(sent);
+                    self.asked[node][protocol].extend(answers_to(&sent));
                 } else {
                     self.asked[node][protocol].clear();
                 }
@@ -147,8 +160,8 @@ impl World {
     fn answer(&mut self, node: usize, count: usize) {
         for (id, protocol) in self.links(node) {
             for _ in 0..count {
-                let Some(request) = self.asked[node][protocol].pop_front() else { break };
-                self.bench.worker.reply(id, answer_to(&request).as_bytes()).unwrap();
+                let Some(reply) = self.asked[node][protocol].pop_front() else { break };
+                self.bench.worker.reply(id, reply.as_bytes()).unwrap();
             }
         }
     }
@@ -177,7 +190,9 @@ impl World {
                 let len = ReplyScanner::new(Limits::default()).scan(rest).unwrap().expect("whole replies");
                 let reply = String::from_utf8_lossy(&rest[..len]);
                 let owed = asker.owed.pop_front().expect("nobody asked for this reply");
-                let failed = ["-UNAVAILABLE ", "-LOADING "].iter().any(|error| reply.starts_with(error));
+                let failed = ["-UNAVAILABLE ", "-LOADING ", "-EXECABORT "]
+                    .iter()
+                    .any(|error| reply.starts_with(error));
                 assert!(
                     failed || reply == owed || (owed == ":" && reply.starts_with(':')),
                     "{reply:?} for {owed:?}"
@@ -203,6 +218,30 @@ impl World {
 
 fn name(node: usize) -> String {
     format!("n{}", node + 1)
+}
+
+/// What a node on paper answers to what one write brings it. Units come whole, and nothing else is between.
+fn answers_to(requests: &[String]) -> Vec<String> {
+    let mut executed: Option<Vec<String>> = None;
+    let answer = |request: &String| match (request.as_str(), &mut executed) {
+        ("MULTI", None) => {
+            executed = Some(Vec::new());
+            "+OK\r\n".to_owned()
+        }
+        ("EXEC", Some(replies)) => {
+            let reply = format!("*{}\r\n{}", replies.len(), replies.concat());
+            executed = None;
+            reply
+        }
+        (other, Some(replies)) => {
+            replies.push(answer_to(other));
+            "+QUEUED\r\n".to_owned()
+        }
+        (other, None) => answer_to(other),
+    };
+    let answers = requests.iter().map(answer).collect();
+    assert!(executed.is_none(), "a unit without an end: {requests:?}");
+    answers
 }
 
 /// What a node on paper answers: each key's value is its name.
@@ -231,6 +270,7 @@ proptest! {
             prop_assert!(asker.owed.is_empty(), "never answered: {:?}", asker.owed);
         }
         prop_assert!(world.bench.worker.gathers.is_empty(), "gathers are left");
+        prop_assert!(world.bench.worker.units.is_empty(), "units are left");
         prop_assert!(world.bench.worker.hold.is_empty(), "requests are left in the hold");
     }
 }

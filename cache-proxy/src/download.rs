@@ -16,13 +16,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::dispatch::{Dispatcher, unasked};
+use slab::Slab;
+
+use crate::dispatch::Dispatcher;
 use crate::failure::Failure;
 use crate::link::{Link, LinkId};
 use crate::outbox::RareWork;
+use crate::refuse::unasked;
 use crate::replies::Place;
 use crate::stream::STREAM_AHEAD;
-use crate::target::{ClientId, Receiver};
+use crate::target::{ClientId, Receiver, Target};
+use crate::unit::{Unit, awaits_exec};
 
 /// How long a client may take for its reply before the reads behind it are asked again. A client in the same network
 /// takes 10 MB in this time: it costs nothing extra.
@@ -53,10 +57,10 @@ impl Dispatcher {
     /// handshake are looked at whole.
     #[cold]
     pub(crate) fn may_pass_on(&self, link: LinkId, first: Option<&u8>) -> bool {
-        let waiter = self.links.get(link).and_then(|link| link.pipeline.due());
+        let target = self.links.get(link).and_then(|link| in_turn(link, &self.units));
         first != Some(&b'>')
-            && waiter.is_some_and(|waiter| {
-                !matches!(waiter.target.receiver(), Receiver::Handshake | Receiver::Subscription(_))
+            && target.is_some_and(|target| {
+                !matches!(target.receiver(), Receiver::Handshake | Receiver::Subscription(_))
             })
     }
 
@@ -66,8 +70,7 @@ impl Dispatcher {
     /// When nobody has asked for it.
     pub(crate) fn pass_on(&mut self, link: LinkId, piece: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
-        let Some(waiter) = entry.pipeline.due() else { return Err(unasked(piece)) };
-        let target = waiter.target;
+        let Some(target) = in_turn(entry, &self.units) else { return Err(unasked(piece)) };
         let download = entry.download.get_or_insert_default();
         download.passed += piece.len();
         let hurried = download.hurried;
@@ -83,7 +86,11 @@ impl Dispatcher {
                     gather.extend(part, piece, most);
                 }
             }
-            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) | Receiver::Figures(..) => {}
+            Receiver::Unit(_)
+            | Receiver::Handshake
+            | Receiver::Nobody
+            | Receiver::Subscription(_)
+            | Receiver::Figures(..) => {}
         }
         Ok(())
     }
@@ -95,7 +102,7 @@ impl Dispatcher {
     #[cold]
     pub(crate) fn end_of_reply(&mut self, link: LinkId, piece: &[u8]) -> Result<(), Failure> {
         let Some(entry) = self.links.get_mut(link) else { return Ok(()) };
-        let target = entry.pipeline.due().map(|waiter| waiter.target);
+        let target = in_turn(entry, &self.units);
         self.share_again(link);
         let outcome = self.answer(link, piece);
         let download = self.links.get_mut(link).and_then(|link| link.download.take());
@@ -152,9 +159,11 @@ impl Dispatcher {
         let client = client.filter(|client| !client.killed);
         let mut halts_more = false;
         for (link_id, link) in &mut self.links {
-            let Some(download) = link.download.as_mut().filter(|download| download.halted) else { continue };
-            let Some(waiter) = link.pipeline.oldest() else { continue };
-            let place = match waiter.target.receiver() {
+            if !link.is_halted() {
+                continue;
+            }
+            let Some(target) = in_turn(link, &self.units) else { continue };
+            let place = match target.receiver() {
                 Receiver::Client(of, place) if of == id => place,
                 _ => continue,
             };
@@ -162,7 +171,9 @@ impl Dispatcher {
                 halts_more = true;
                 continue;
             }
-            download.halted = false;
+            if let Some(download) = &mut link.download {
+                download.halted = false;
+            }
             // It was not the node that was silent.
             link.heard = self.now;
             self.outbox.rare.push(RareWork::Resume(link_id));
@@ -213,20 +224,15 @@ impl Dispatcher {
         if entry.download.take().is_none() {
             return false;
         }
-        let Some(target) = entry.pipeline.oldest().map(|waiter| waiter.target) else { return false };
-        let node = entry.node.clone();
+        let Some(target) = in_turn(entry, &self.units) else { return false };
+        let oldest = entry.pipeline.oldest().map(|waiter| waiter.target);
         match target.receiver() {
             Receiver::Client(id, place) => {
-                let Some(client) = self.client(id) else { return true };
-                if client.withdraw(place) {
-                    return false;
+                let begun = self.cut_off(link, id, place);
+                if let Some(Receiver::Unit(unit)) = oldest.map(Target::receiver).filter(|_| begun) {
+                    self.units.try_remove(unit as usize);
                 }
-                tracing::warn!(peer = %client.peer, %node, "closing a client: its node was lost in the middle of a reply");
-                client.closing = true;
-                client.killed = true;
-                self.stats.cut_replies += 1;
-                self.list(id);
-                true
+                begun
             }
             Receiver::Part(gather, part) => {
                 if let Some(gather) = self.gathers.get_mut(gather as usize) {
@@ -234,9 +240,32 @@ impl Dispatcher {
                 }
                 false
             }
-            Receiver::Handshake | Receiver::Nobody | Receiver::Subscription(_) | Receiver::Figures(..) => {
-                false
-            }
+            Receiver::Unit(_)
+            | Receiver::Handshake
+            | Receiver::Nobody
+            | Receiver::Subscription(_)
+            | Receiver::Figures(..) => false,
         }
     }
+
+    /// Closes a client that has the beginning of a reply whose end will not come; `false`: it has seen nothing of it.
+    fn cut_off(&mut self, link: LinkId, id: ClientId, place: Place) -> bool {
+        let node = self.links[link].node.clone();
+        let Some(client) = self.client(id) else { return true };
+        if client.withdraw(place) {
+            return false;
+        }
+        tracing::warn!(peer = %client.peer, %node, "closing a client: its node was lost in the middle of a reply");
+        client.closing = true;
+        client.killed = true;
+        self.stats.cut_replies += 1;
+        self.list(id);
+        true
+    }
+}
+
+/// Who gets the reply that comes next over the link. Of a unit's replies only the last one is somebody's.
+fn in_turn(link: &Link, units: &Slab<Unit>) -> Option<Target> {
+    let waiter = link.pipeline.due();
+    waiter.map(|waiter| waiter.target).or_else(|| awaits_exec(link.pipeline.unit_in_turn()?.target, units))
 }

@@ -18,9 +18,8 @@ use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
 use crate::pin::{self, IdlePins, Pin};
 use crate::pipeline::Waiter;
-use crate::plan::{self, Plan};
-use crate::subscriptions::topic::slot_name;
 use crate::target::{Receiver, Target};
+use crate::unit;
 
 /// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
 /// keeps it informed.
@@ -49,11 +48,16 @@ impl Dispatcher {
     /// When the node refuses: too many clients, a wrong password, still loading.
     #[cold]
     pub(crate) fn handshake_reply(&mut self, id: LinkId, reply: &[u8]) -> Result<(), Failure> {
-        if let Some(error) = reply.strip_prefix(b"-") {
-            Failure::of_handshake(String::from_utf8_lossy(error).trim()).map_or(Ok(()), Err)?;
-        }
-        if self.links[id].pipeline.is_empty() {
-            self.link_up(id);
+        let link = &mut self.links[id];
+        match link.pipeline.len() {
+            // `DISCARD`'s, which says no more than `MULTI`'s.
+            0 => self.link_up(id),
+            1 => link.transactions = reply == b"+OK\r\n",
+            _ => {
+                if let Some(error) = reply.strip_prefix(b"-") {
+                    Failure::of_handshake(String::from_utf8_lossy(error).trim()).map_or(Ok(()), Err)?;
+                }
+            }
         }
         Ok(())
     }
@@ -87,7 +91,9 @@ impl Dispatcher {
             self.stats.resent += u64::from(held.sent != Sent::Nowhere);
             let (bound, tried) = (held.bound, held.sent != Sent::Nowhere);
             let waiter = Waiter { bound, tried, ..Waiter::new(held.target, held.since, held.class) };
-            if let Some(link) = self.links.get_mut(id) {
+            if held.is_unit() {
+                self.push_unit(id, &held.wire, waiter);
+            } else if let Some(link) = self.links.get_mut(id) {
                 link.pipeline.push(&held.wire, waiter);
             }
         }
@@ -104,7 +110,8 @@ impl Dispatcher {
         }
     }
 
-    /// What a new connection says first: at least a PING, because a node that accepts may still refuse.
+    /// What a new connection says first: at least a PING, because a node that accepts may still refuse. Then, whether
+    /// the node knows transactions.
     fn handshake(&self, id: LinkId) -> Vec<Vec<u8>> {
         let encoded = |args: &[&[u8]]| {
             let mut wire = Vec::new();
@@ -114,7 +121,7 @@ impl Dispatcher {
         let auth = self.config.node_login.as_ref().map(|login| login.request().to_vec());
         let resp3 = self.links.get(id).is_some_and(|link| link.protocol == Protocol::Resp3);
         let greeting = if resp3 { encoded(&[b"HELLO", b"3"]) } else { encoded(&[b"PING"]) };
-        auth.into_iter().chain([greeting]).collect()
+        auth.into_iter().chain([greeting, encoded(&[b"MULTI"]), encoded(&[b"DISCARD"])]).collect()
     }
 
     /// A link was lost, or could not be made: its requests are held, and the health service is told, unless
@@ -290,10 +297,13 @@ impl Dispatcher {
             return self.fail(held.target, "ERR the proxy held a request that it cannot read");
         };
         let request = scanner.request(&held.wire);
-        if let Some(command) = request.get(0).and_then(commands::lookup) {
-            let (target, protocol, class, since) = (held.target, held.protocol, held.class, held.since);
-            let tried = held.sent != Sent::Nowhere;
-            self.carry_out(command, &Job { request: &request, target, protocol, class, since, tried });
+        let (target, protocol, class, since) = (held.target, held.protocol, held.class, held.since);
+        let tried = held.sent != Sent::Nowhere;
+        let job = Job { request: &request, target, protocol, class, since, tried };
+        if held.is_unit() {
+            self.resend_unit(&held.wire, &job);
+        } else if let Some(command) = request.get(0).and_then(commands::lookup) {
+            self.carry_out(command, &job);
         }
     }
 
@@ -377,14 +387,11 @@ fn has_moved(held: &Held, routing: &Routing) -> bool {
 /// Whether another node than this one serves a key of the request now.
 pub(crate) fn keys_have_moved(wire: &[u8], node: &NodeId, routing: &Routing) -> bool {
     let here = routing.index_of(node.as_str());
-    let mut scanner = RequestScanner::new(Limits::default());
-    let Ok(Some(_)) = scanner.scan(wire) else { return false };
-    let request = scanner.request(wire);
-    let Some(command) = request.get(0).and_then(commands::lookup) else { return false };
-    let serves = |name: &[u8]| routing.serving(routing.slot(name)) == here;
-    if let Plan::Publish = plan::plan(command, &request) {
-        return !serves(slot_name(request.arg(1)));
-    }
-    let Ok(mut keys) = command.keys(request.len(), |index| request.arg(index)) else { return false };
-    keys.any(|position| !serves(request.arg(position)))
+    let mut moved = false;
+    unit::all(wire, |command, request| {
+        let Ok(mut names) = unit::names(command, request) else { return true };
+        moved |= names.any(|name| routing.serving(routing.slot(name)) != here);
+        !moved
+    });
+    moved
 }

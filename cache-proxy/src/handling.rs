@@ -76,6 +76,7 @@ pub(crate) enum Handling {
     Unsubscribe(Kind),
     Info,
     Proxy,
+    Transaction,
     Refuse(fn(Named) -> Refusal),
     /// Its subcommands differ.
     BySubcommand,
@@ -205,7 +206,7 @@ fn looks_at_other_keys(request: &Request<'_>) -> Option<fn(Named) -> Refusal> {
 fn of_class(command: &Command) -> Handling {
     match command.class {
         Class::Read | Class::Write | Class::Scripting | Class::Blocking => Handling::ByKey,
-        Class::Transaction => Handling::Refuse(Refusal::Transaction),
+        Class::Transaction => Handling::Transaction,
         Class::PubSub => of_pubsub(command),
         Class::Admin | Class::Connection => Handling::Refuse(Refusal::Admin),
     }

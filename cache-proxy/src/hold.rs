@@ -11,11 +11,12 @@ use std::time::Instant;
 
 use cluster::NodeId;
 use commands::Class;
-use resp::{Limits, Protocol, RequestScanner};
+use resp::Protocol;
 
 use crate::link::{Link, LinkId};
 use crate::pin::Pin;
-use crate::target::Target;
+use crate::target::{Receiver, Target};
+use crate::unit;
 
 /// Most bytes of requests held by one worker. At 100 000 requests of 100 bytes a second and one node of
 /// fifty down, a second's hold is 200 KB; 64 MiB leave room for large values and many nodes.
@@ -80,7 +81,12 @@ impl Held {
     /// answers the same. On another node every request may run: what the lost node did with it is discarded
     /// when that one rejoins.
     pub(crate) fn may_repeat(&self) -> bool {
-        self.sent != Sent::Here || self.is_repeatable()
+        self.sent != Sent::Here || unit::is_repeatable(&self.wire)
+    }
+
+    /// Whether it is a whole transaction.
+    pub(crate) fn is_unit(&self) -> bool {
+        matches!(self.target.receiver(), Receiver::Unit(_))
     }
 
     /// Whether it goes out when this link is up.
@@ -95,14 +101,6 @@ impl Held {
     /// Memory it takes.
     fn cost(&self) -> usize {
         self.wire.len() + size_of::<Self>()
-    }
-
-    fn is_repeatable(&self) -> bool {
-        let mut scanner = RequestScanner::new(Limits::default());
-        let Ok(Some(_)) = scanner.scan(&self.wire) else { return false };
-        let request = scanner.request(&self.wire);
-        let command = request.get(0).and_then(commands::lookup);
-        command.is_some_and(|command| command.repeatable(request.len(), |index| request.arg(index)))
     }
 }
 

@@ -34,6 +34,7 @@ mod dispatch_tests;
 mod download;
 mod drain;
 mod error_kind;
+mod exec;
 mod explain;
 mod failover;
 mod failure;
@@ -86,7 +87,9 @@ mod tally;
 mod target;
 mod traffic;
 mod traffic_metrics;
+mod transaction;
 mod turn;
+mod unit;
 mod view_follower;
 mod worker;
 

@@ -33,6 +33,8 @@ pub(crate) struct Link {
     pub(crate) heard: Instant,
     /// Whether it is in the list of links with bytes to write.
     pub(crate) listed: bool,
+    /// Whether the node knows `MULTI`: it was asked with the handshake.
+    pub(crate) transactions: bool,
     pub(crate) pipeline: Pipeline,
     /// The large reply that is being passed on.
     pub(crate) download: Option<Download>,
@@ -64,6 +66,7 @@ impl Link {
             down_since: now,
             heard: now,
             listed: false,
+            transactions: false,
             pipeline: Pipeline::default(),
             download: None,
             choked: Vec::new(),

@@ -39,7 +39,18 @@ pub(crate) struct Waiter {
 #[derive(Debug, Clone, Copy)]
 struct Awaited {
     waiter: Waiter,
-    len: u32,
+    /// With [`UNIT`] when it is a unit's.
+    len: usize,
+}
+
+/// Marks the length of a unit, to which a node gives many replies. It makes the unit look longer than anything that
+/// was ever sent, so that for single requests one look tells both: sent whole, and no unit.
+const UNIT: usize = 1 << (usize::BITS - 1);
+
+impl Awaited {
+    fn bytes(self) -> usize {
+        self.len & !UNIT
+    }
 }
 
 impl Waiter {
@@ -92,8 +103,14 @@ impl Pipeline {
     pub(crate) fn push(&mut self, wire: &[u8], waiter: Waiter) {
         self.buffer.extend_from_slice(wire);
         self.pushed += 1;
-        // A request is at most 1 GiB long: `resp::Limits::max_request_len`.
-        self.waiters.push_back(Awaited { waiter, len: wire.len() as u32 });
+        self.waiters.push_back(Awaited { waiter, len: wire.len() });
+    }
+
+    /// Appends a unit.
+    pub(crate) fn push_unit(&mut self, wire: &[u8], waiter: Waiter) {
+        self.buffer.extend_from_slice(wire);
+        self.pushed += 1;
+        self.waiters.push_back(Awaited { waiter, len: wire.len() | UNIT });
     }
 
     /// The bytes still to be written to the socket.
@@ -124,7 +141,7 @@ impl Pipeline {
         let awaited = self.waiters.front()?;
         let answered = self.pushed - self.waiters.len() as u64;
         let mark = self.marks.iter().find(|mark| mark.pushed > answered)?;
-        Some((&self.buffer[self.answered..self.answered + awaited.len as usize], mark.at))
+        Some((&self.buffer[self.answered..self.answered + awaited.bytes()], mark.at))
     }
 
     /// Marks the next `len` bytes as written.
@@ -133,21 +150,42 @@ impl Pipeline {
         self.sent += len;
     }
 
-    /// The waiter of the next reply. `None`: nobody asked for one, or has not asked to the end yet, so the node is
-    /// out of step.
+    /// The waiter of the next reply. `None`: it is one of a unit's replies; or nobody asked for one, or has not asked to
+    /// the end yet, so the node is out of step.
     #[inline]
     pub(crate) fn due(&self) -> Option<Waiter> {
         let Awaited { waiter, len } = self.waiters.front()?;
-        (self.answered + *len as usize <= self.sent).then_some(*waiter)
+        (self.answered + len <= self.sent).then_some(*waiter)
     }
 
     /// Takes the waiter of the next reply, if one is [`due`](Self::due).
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Waiter> {
-        let end = self.answered + self.waiters.front()?.len as usize;
+        let end = self.answered + self.waiters.front()?.len;
         if end > self.sent {
             return None;
         }
+        self.answer_to(end)
+    }
+
+    /// The unit whose replies are coming: the first one waited for, some of whose bytes were sent.
+    pub(crate) fn unit_in_turn(&self) -> Option<Waiter> {
+        let first = self.waiters.front().filter(|first| first.len & UNIT != 0)?;
+        (self.sent > self.answered).then_some(first.waiter)
+    }
+
+    /// Takes the waiter of a unit, whose last reply has come. `None`: it has not been sent to the end.
+    pub(crate) fn pop_unit(&mut self) -> Option<Waiter> {
+        let end = self.answered + self.waiters.front()?.bytes();
+        if end > self.sent {
+            return None;
+        }
+        self.answer_to(end)
+    }
+
+    /// Drops the first waiter, whose bytes end at `end`.
+    #[inline]
+    fn answer_to(&mut self, end: usize) -> Option<Waiter> {
         let Awaited { waiter, .. } = self.waiters.pop_front()?;
         self.answered = end;
         if self.answered == self.buffer.len() {
@@ -207,10 +245,10 @@ impl Pipeline {
     /// Every unanswered request in order.
     pub(crate) fn unanswered(&self) -> impl Iterator<Item = Unanswered<'_>> {
         let mut start = self.answered;
-        self.waiters.iter().map(move |Awaited { waiter, len }| {
-            let end = start + *len as usize;
-            let request =
-                Unanswered { waiter: *waiter, wire: &self.buffer[start..end], sent: end <= self.sent };
+        self.waiters.iter().map(move |awaited| {
+            let end = start + awaited.bytes();
+            let (waiter, wire) = (awaited.waiter, &self.buffer[start..end]);
+            let request = Unanswered { waiter, wire, sent: end <= self.sent };
             start = end;
             request
         })
@@ -241,6 +279,29 @@ mod tests {
         let left: Vec<_> = pipeline.unanswered().map(|request| (request.wire, request.sent)).collect();
         // A request of which only a part was sent cannot have been executed.
         assert_eq!(left, [(&b"two"[..], false), (b"three", false)]);
+    }
+
+    #[test]
+    fn a_unit_waits_for_its_last_reply_and_is_taken_back_whole() {
+        let mut pipeline = Pipeline::default();
+        let waiter = |index| Waiter::new(target(index), Instant::now(), Class::Read);
+        pipeline.push(b"one", waiter(0));
+        pipeline.push_unit(b"unit", waiter(1));
+        pipeline.push(b"two", waiter(2));
+        pipeline.mark_sent(3);
+        assert_eq!(pipeline.pop().unwrap().target, target(0));
+        assert_eq!(pipeline.unit_in_turn(), None, "nothing of it was sent");
+        pipeline.mark_sent(2);
+        assert_eq!(pipeline.pop(), None);
+        assert_eq!(pipeline.unit_in_turn().unwrap().target, target(1));
+        assert_eq!(pipeline.pop_unit(), None, "it was not sent to its end");
+        let left: Vec<_> = pipeline.unanswered().map(|request| (request.wire, request.sent)).collect();
+        assert_eq!(left, [(&b"unit"[..], false), (b"two", false)]);
+        pipeline.mark_sent(5);
+        assert_eq!(pipeline.pop(), None, "it is a unit");
+        assert_eq!(pipeline.pop_unit().unwrap().target, target(1));
+        assert_eq!(pipeline.pop().unwrap().target, target(2));
+        assert_eq!((pipeline.len(), pipeline.held_bytes()), (0, 0));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! Pure.
 
-use commands::{Command, Flags, KeyError, KeyPositions};
+use commands::{Command, Flags, KeyPositions};
 use resp::Request;
 
 use crate::handling::{FanOut, Handling, Split};
@@ -39,6 +39,8 @@ pub(crate) enum Plan {
     Info,
     /// Tell about the proxy: this subcommand of `PROXY`.
     Proxy(&'static Command),
+    /// `MULTI` and what belongs to it.
+    Transaction,
     /// Answer with an error.
     Refuse(Refusal),
 }
@@ -77,6 +79,7 @@ fn planned(command: &'static Command, handling: Handling, request: &Request<'_>)
         Handling::Unsubscribe(kind) => Plan::Unsubscribe(kind),
         Handling::Info => Plan::Info,
         Handling::Proxy => Plan::Proxy(command),
+        Handling::Transaction => Plan::Transaction,
         Handling::Refuse(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
         Handling::BySubcommand => by_subcommand(command, request),
     }
@@ -89,8 +92,7 @@ fn by_key(command: &'static Command, request: &Request<'_>) -> Plan {
         Ok(keys) if keys.len() == 0 => Plan::Refuse(Refusal::NoKey(named)),
         Ok(keys) if command.flags.contains(Flags::BLOCKING) && blocks(command, request) => Plan::Block(keys),
         Ok(keys) => Plan::One(keys),
-        Err(KeyError::Arity { .. }) => Plan::Refuse(Refusal::arity(command)),
-        Err(error) => Plan::Refuse(Refusal::Keys(error)),
+        Err(error) => Plan::Refuse(Refusal::keys(command, error)),
     }
 }
 
@@ -114,6 +116,16 @@ fn by_subcommand(command: &'static Command, request: &Request<'_>) -> Plan {
         return Plan::Refuse(Refusal::arity(subcommand));
     }
     planned(subcommand, Handling::of(subcommand), request)
+}
+
+/// Why one node alone would answer this request wrongly, although it serves the request's keys.
+pub(crate) fn objection(command: &Command, request: &Request<'_>) -> Option<Refusal> {
+    match Handling::of(command) {
+        Handling::ByKeyUnless(objection) => {
+            objection(request).map(|refusal| refusal(Named { name: command.name }))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -175,6 +187,7 @@ mod tests {
             ("PUBSUB CHANNELS", "Every(Concat)"),
             ("PUBSUB NUMPAT", "Every(Most)"),
             ("PUBSUB NUMSUB a b", "Every(SumPairs)"),
+            ("MULTI", "Transaction"),
             ("PING", "Local"),
             ("CLIENT SETINFO LIB-NAME x", "Local"),
         ] {
@@ -201,7 +214,6 @@ mod tests {
             ("SORT l GET # GET {x}o_*", "other nodes"),
             ("SORT_RO {t}l BY {u}w_*", "other nodes"),
             ("MEMORY STATS", "administers"),
-            ("MULTI", "transaction"),
             ("SHUTDOWN", "administers"),
         ] {
             let refused = planned(line);

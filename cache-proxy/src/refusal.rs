@@ -20,8 +20,10 @@ pub(crate) enum Refusal {
     Database(Named),
     #[error("ERR '{}' with a pattern reads keys that may be on other nodes; give the pattern the {{tag}} of the key", .0.name)]
     Pattern(Named),
-    #[error("ERR '{}' is not served by the proxy: a transaction needs a connection of its own; nothing of it is executed", .0.name)]
-    Transaction(Named),
+    #[error("ERR '{}' cannot be part of a transaction: it does not concern the keys of one node", .0.name)]
+    NoPart(Named),
+    #[error("ERR Command not allowed inside a transaction")]
+    NotInMulti,
     #[error("ERR '{}' administers one server; ask the node itself", .0.name)]
     Admin(Named),
 }
@@ -36,6 +38,24 @@ impl Refusal {
     /// Too few or too many arguments.
     pub(crate) fn arity(command: &Command) -> Self {
         Self::Arity(Named { name: command.name })
+    }
+
+    /// It does not say which of its arguments are keys.
+    pub(crate) fn keys(command: &Command, error: KeyError) -> Self {
+        match error {
+            KeyError::Arity { .. } => Self::arity(command),
+            error => Self::Keys(error),
+        }
+    }
+
+    /// It may look at any key, and says of none that it does.
+    pub(crate) fn no_key(command: &Command) -> Self {
+        Self::NoKey(Named { name: command.name })
+    }
+
+    /// One node cannot execute it among others.
+    pub(crate) fn no_part(command: &Command) -> Self {
+        Self::NoPart(Named { name: command.name })
     }
 
     /// `command` has no subcommand of the given name.

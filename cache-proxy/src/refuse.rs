@@ -1,11 +1,11 @@
 //! Answers with an error: what a request cannot have, in Redis' words where Redis has any.
 
-use commands::Command;
 use resp::{Encoder, Protocol, ProtocolError, Request};
 
 use crate::dispatch::Dispatcher;
+use crate::failure::Failure;
 use crate::refusal::{Refusal, unknown_command};
-use crate::target::{ClientId, Receiver, Target};
+use crate::target::{ClientId, Target};
 
 /// Before the first view. `LOADING` is what clients already know to wait for.
 pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster yet";
@@ -28,41 +28,10 @@ impl Dispatcher {
         self.spare.put(reply);
     }
 
-    /// Answers with the reason why a request is not served. After a refused MULTI nothing of its transaction is.
+    /// Answers with the reason why a request is not served.
     #[cold]
-    pub(crate) fn refuse(&mut self, command: &Command, target: Target, refusal: &Refusal) {
-        if let (Refusal::Transaction(_), "multi", Receiver::Client(id, _)) =
-            (refusal, command.name, target.receiver())
-            && let Some(client) = self.client(id)
-        {
-            client.in_refused_transaction = true;
-            client.note_standing();
-        }
+    pub(crate) fn refuse(&mut self, target: Target, refusal: &Refusal) {
         self.fail(target, &refusal.to_string());
-    }
-
-    /// Answers what follows a refused MULTI. A client library that pipelines a whole transaction has sent all
-    /// of it before it sees the refusal.
-    #[cold]
-    pub(crate) fn refuse_transaction(&mut self, id: ClientId, target: Target, request: &Request<'_>) {
-        let name = request.arg(0).to_ascii_lowercase();
-        let ends = matches!(name.as_slice(), b"exec" | b"discard" | b"reset" | b"quit");
-        if let Some(client) = self.client(id) {
-            client.in_refused_transaction = !ends;
-            client.closing |= name == b"quit";
-            client.note_standing();
-        }
-        match name.as_slice() {
-            b"exec" => {
-                self.fail(target, "EXECABORT Transaction discarded because MULTI was refused by the proxy");
-            }
-            b"discard" | b"quit" => self.deliver(target, b"+OK\r\n"),
-            b"reset" => {
-                self.reset(id);
-                self.deliver(target, b"+RESET\r\n");
-            }
-            _ => self.fail(target, "ERR not executed: it follows a MULTI that the proxy refused"),
-        }
     }
 
     /// Answers a command that nobody knows. The first line or a header of an HTTP request is no command: a
@@ -97,4 +66,13 @@ pub(crate) fn crossslot(a: &[u8], b: &[u8]) -> String {
         shown(a),
         shown(b)
     )
+}
+
+/// A node that answers more than it was asked is out of step.
+#[cold]
+pub(crate) fn unasked(reply: &[u8]) -> Failure {
+    /// Enough to recognise a `-ERR max number of clients reached` by.
+    const SHOWN: usize = 80;
+    let shown = String::from_utf8_lossy(&reply[..reply.len().min(SHOWN)]);
+    Failure::Protocol(format!("the node said what nobody asked for: {}", shown.trim()))
 }

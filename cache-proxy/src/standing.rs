@@ -8,24 +8,61 @@ use resp::{Protocol, Request};
 use crate::dispatch::Dispatcher;
 use crate::target::{ClientId, Target};
 
+/// Redis' words.
+const WRONG_EXEC: &str =
+    "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
+
 impl Dispatcher {
     /// Whether the request of a client in a special state goes on its ordinary way; if not, it is dealt with.
     #[cold]
     pub(crate) fn admits(&mut self, id: ClientId, target: Target, request: &Request<'_>) -> bool {
         let Some(client) = self.client(id) else { return false };
-        let (authenticated, refused) = (client.authenticated, client.in_refused_transaction);
-        let subscribed = client.subscribed && client.protocol == Protocol::Resp2;
-        if refused {
-            self.refuse_transaction(id, target, request);
-            return false;
-        }
-        // What nobody knows is refused as such.
-        let Some(command) = commands::lookup(request.arg(0)) else { return true };
-        if !authenticated && !is_open_to_all(command) {
+        let Some(command) = commands::lookup(request.arg(0)) else {
+            // What nobody knows is refused as such.
+            client.abort_transaction();
+            return true;
+        };
+        if !client.authenticated && !is_open_to_all(command) {
             self.fail(target, "NOAUTH Authentication required.");
             return false;
         }
-        !subscribed || self.admits_of_subscriber(target, command, request)
+        if client.subscribed
+            && client.protocol == Protocol::Resp2
+            && !self.admits_of_subscriber(target, command, request)
+        {
+            return false;
+        }
+        let in_transaction = self.client(id).is_some_and(|client| client.transaction.is_some());
+        !in_transaction || !self.joins_transaction(id, target, command, request)
+    }
+
+    /// Queues the command of a client that is in a transaction, unless it is one of those that are carried out at
+    /// once; whether that is all.
+    fn joins_transaction(
+        &mut self,
+        id: ClientId,
+        target: Target,
+        command: &'static Command,
+        request: &Request<'_>,
+    ) -> bool {
+        let fits = command.arity_fits(request.len());
+        match command.name {
+            "exec" if !fits => {
+                self.end_transaction(id);
+                self.fail(target, WRONG_EXEC);
+                true
+            }
+            "multi" | "exec" | "discard" | "watch" | "quit" | "reset" => {
+                if let Some(client) = self.client(id).filter(|_| !fits) {
+                    client.abort_transaction();
+                }
+                false
+            }
+            _ => {
+                self.queue(id, target, command, request);
+                true
+            }
+        }
     }
 
     /// Makes a client as new as when it connected.
@@ -36,7 +73,7 @@ impl Dispatcher {
             client.switch_to(Protocol::Resp2);
             client.name.clear();
             client.authenticated = authenticated;
-            client.note_standing();
+            client.set_transaction(None);
         }
     }
 }

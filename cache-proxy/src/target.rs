@@ -23,17 +23,23 @@ pub(crate) fn id_of((index, client): (usize, &Client)) -> ClientId {
 /// Index of a gather in the worker's slab. A gather lives until all its parts are in, so no serial is needed.
 pub(crate) type GatherId = u32;
 
+/// Index of a unit in the worker's slab. It stays there until `EXEC`'s reply is in.
+pub(crate) type UnitId = u32;
+
 /// Where one reply goes, in two words: they travel in registers. An enum is written to memory piece by piece
 /// and copied at once, and such a copy waits until every earlier write is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     who: u64,
-    /// A place, or a part's index with [`PART`], or [`HANDSHAKE`].
+    /// A place, or a part's index with [`PART`], or one of the others.
     which: u64,
 }
 
 /// No client asks so often that a place has this bit.
 const PART: u64 = 1 << 62;
+
+/// Together with [`PART`]: no part's index has this bit.
+const UNIT: u64 = PART | 1 << 32;
 
 /// Nor this one.
 const HANDSHAKE: u64 = 1 << 63;
@@ -52,6 +58,8 @@ pub(crate) enum Receiver {
     Client(ClientId, Place),
     /// A part of a gather, by the part's index.
     Part(GatherId, u16),
+    /// A unit, which has many replies and passes on the last.
+    Unit(UnitId),
     /// The proxy itself: the reply to a connection's own handshake.
     Handshake,
     /// Nobody waits for it.
@@ -76,7 +84,7 @@ impl Target {
 
     /// Whether the proxy asked for itself and not for a client.
     pub(crate) const fn is_proxy(self) -> bool {
-        !matches!(self.receiver(), Receiver::Client(..) | Receiver::Part(..))
+        !matches!(self.receiver(), Receiver::Client(..) | Receiver::Part(..) | Receiver::Unit(_))
     }
 
     /// A round of questions, and the place of the node in it.
@@ -96,6 +104,11 @@ impl Target {
         Self { who: gather as u64, which: PART | part as u64 }
     }
 
+    /// Whoever said `EXEC`.
+    pub(crate) const fn unit(unit: UnitId) -> Self {
+        Self { who: unit as u64, which: UNIT }
+    }
+
     /// Who that is.
     #[inline]
     pub(crate) const fn receiver(self) -> Receiver {
@@ -107,6 +120,7 @@ impl Target {
             SUBSCRIPTION => Receiver::Subscription(self.who),
             FIGURES.. => Receiver::Figures(index, self.which as u16),
             NOBODY => Receiver::Nobody,
+            UNIT => Receiver::Unit(index),
             part => Receiver::Part(index, part as u16),
         }
     }
@@ -123,6 +137,7 @@ mod tests {
         assert_eq!(Target::client(id, last).receiver(), Receiver::Client(id, last));
         assert_eq!(Target::subscription(u64::MAX).receiver(), Receiver::Subscription(u64::MAX));
         assert_eq!(Target::part(u32::MAX, u16::MAX).receiver(), Receiver::Part(u32::MAX, u16::MAX));
+        assert_eq!(Target::unit(u32::MAX).receiver(), Receiver::Unit(u32::MAX));
         assert_eq!(Target::HANDSHAKE.receiver(), Receiver::Handshake);
         assert_eq!(Target::NOBODY.receiver(), Receiver::Nobody);
         assert_eq!(Target::figures(u32::MAX, u16::MAX).receiver(), Receiver::Figures(u32::MAX, u16::MAX));

@@ -69,10 +69,17 @@ impl Bench {
 
     /// Connects a link, and lets its node answer the handshake.
     pub(crate) fn connect_link(&mut self, id: LinkId) {
+        self.connect_link_to(id, "+OK\r\n");
+    }
+
+    /// Connects a link to a node that answers `MULTI` with this.
+    pub(crate) fn connect_link_to(&mut self, id: LinkId, multi: &str) {
         self.worker.link_connected(id);
         let pipeline = &mut self.worker.links[id].pipeline;
         pipeline.mark_sent(pipeline.unsent().len());
-        self.worker.reply(id, b"+PONG\r\n").unwrap();
+        for reply in ["+PONG\r\n", multi, multi] {
+            self.worker.reply(id, reply.as_bytes()).unwrap();
+        }
     }
 
     pub(crate) fn client(&mut self) -> ClientId {

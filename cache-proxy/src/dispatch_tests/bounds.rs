@@ -170,27 +170,3 @@ fn without_a_view_or_a_node_the_answer_says_so() {
         assert!(bench.read(client).starts_with("-LOADING "), "{line}");
     }
 }
-
-#[test]
-fn nothing_of_a_refused_transaction_is_executed() {
-    let mut bench = Bench::new(1);
-    let client = bench.client();
-    for line in ["MULTI", "SET k v", "NOPE", "PING", "EXEC", "GET k"] {
-        bench.send(client, line);
-    }
-    assert_eq!(bench.sent("n1"), ["GET k"]);
-    bench.answer("n1", "$-1\r\n");
-    let read = bench.read(client);
-    let replies: Vec<_> = read.split("\r\n").map(|reply| reply.split(' ').next().unwrap()).collect();
-    assert_eq!(replies, ["-ERR", "-ERR", "-ERR", "-ERR", "-EXECABORT", "$-1", ""], "{read}");
-    bench.send(client, "MULTI now");
-    bench.send(client, "PING");
-    assert!(bench.read(client).ends_with("+PONG\r\n"), "a MULTI of the wrong form begins nothing");
-    for (line, reply) in [("DISCARD", "+OK\r\n"), ("RESET", "+RESET\r\n")] {
-        bench.send(client, "MULTI");
-        bench.read(client);
-        bench.send(client, line);
-        bench.send(client, "PING");
-        assert_eq!(bench.read(client), format!("{reply}+PONG\r\n"));
-    }
-}

@@ -140,7 +140,7 @@ fn a_node_that_refuses_the_connection_answers_nobody() {
     bench.send(client, "INCR k");
     let id = bench.link("n1", Protocol::Resp2);
     bench.worker.link_connected(id);
-    assert_eq!(bench.sent("n1"), ["PING"]);
+    assert_eq!(bench.sent("n1"), ["PING", "MULTI", "DISCARD"]);
     bench.reports();
     let failure = bench.worker.reply(id, b"-ERR max number of clients reached\r\n").unwrap_err();
     bench.worker.link_failed(id, &failure);

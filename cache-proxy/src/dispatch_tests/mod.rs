@@ -11,5 +11,6 @@ mod info;
 mod proxy_command;
 mod pubsub;
 mod requests;
+mod transactions;
 
 pub(crate) use bench::Bench;

@@ -301,3 +301,15 @@ async fn a_taken_port_is_refused_and_a_shared_entry_port_is_not() {
     let sharing = Listeners::bind(&config(&["--port", "0", "--entry-port", &free])).unwrap();
     assert_ne!(shared.address(), sharing.address());
 }
+
+#[tokio::test]
+async fn nothing_of_a_transaction_reaches_a_node_that_does_not_know_multi() {
+    // It repeats what it is told, and knows no more.
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &[]).await;
+    let mut client = proxy.connect().await;
+    client.send(b"MULTI\r\nINCR k\r\nEXEC\r\nGET k\r\n").await;
+    let aborted = "-EXECABORT Transaction discarded because of: node n0 does not know MULTI\r\n";
+    client.expect(&format!("+OK\r\n+QUEUED\r\n{aborted}{}", echoed("GET k"))).await;
+    proxy.stop().await;
+}

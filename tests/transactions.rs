@@ -1,0 +1,130 @@
+//! Transactions over stock Redis nodes: as one or not at all, for every observer, also while a node dies.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use crate::client::Client;
+use crate::cluster::Cluster;
+use crate::eventually::eventually;
+
+/// Sends the lines as one pipeline; the replies.
+fn pipeline(client: &mut Client, lines: &[&str]) -> Vec<String> {
+    let mut wire = Vec::new();
+    for line in lines {
+        resp::encode_request(&mut wire, line.split(' ').map(str::as_bytes).collect::<Vec<_>>().into_iter());
+    }
+    client.send_raw(&wire).expect("the connection holds");
+    let receive = |_| String::from_utf8_lossy(&client.receive().expect("a reply")).into_owned();
+    lines.iter().map(receive).collect()
+}
+
+#[test]
+fn a_transaction_answers_as_redis_does() {
+    let cluster = Cluster::over_redis(3, 1);
+    let mut client = cluster.client(0);
+    let replies = pipeline(
+        &mut client,
+        &[
+            "MULTI",
+            "SET {t}a 1",
+            "LPUSH {t}a x",
+            "INCR {t}a",
+            "PING",
+            "ECHO hi",
+            "SELECT 0",
+            "BLPOP {t}l 0",
+            "EXEC",
+        ],
+    );
+    assert_eq!(replies[0], "+OK\r\n");
+    assert!(replies[1..8].iter().all(|reply| reply == "+QUEUED\r\n"), "{replies:?}");
+    let wrong_type = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n";
+    assert_eq!(replies[8], format!("*7\r\n+OK\r\n{wrong_type}:2\r\n+PONG\r\n$2\r\nhi\r\n+OK\r\n*-1\r\n"));
+    let replies = pipeline(&mut client, &["MULTI", "SET {t}a 5", "NOPE", "EXEC", "GET {t}a"]);
+    assert!(replies[3].starts_with("-EXECABORT ") && replies[4] == "$1\r\n2\r\n", "{replies:?}");
+    let replies = pipeline(&mut client, &["MULTI", "SET {t}a 5", "DISCARD", "GET {t}a"]);
+    assert_eq!(replies[2..], ["+OK\r\n", "$1\r\n2\r\n"]);
+    client.ask("HELLO 3");
+    let replies = pipeline(&mut client, &["MULTI", "HSET {t}h f v", "HGETALL {t}h", "GET {t}none", "EXEC"]);
+    assert_eq!(replies[4], "*3\r\n:1\r\n%1\r\n$1\r\nf\r\n$1\r\nv\r\n_\r\n");
+}
+
+#[test]
+fn a_node_that_loses_the_right_to_multi_is_loud_about_it() {
+    let cluster = Cluster::over_redis(1, 1);
+    let mut client = cluster.client(0);
+    assert_eq!(pipeline(&mut client, &["MULTI", "INCR a", "EXEC"])[2], "*1\r\n:1\r\n");
+    assert_eq!(cluster.node_client(0).ask("ACL SETUSER default -multi"), "+OK\r\n");
+    let loud = pipeline(&mut client, &["MULTI", "INCR a", "EXEC"]).remove(2);
+    assert!(loud.contains("refused MULTI (NOPERM") && loud.contains("executed one by one"), "{loud}");
+    let next = pipeline(&mut client, &["MULTI", "INCR a", "EXEC", "GET a"]);
+    assert!(next[2].ends_with("does not know MULTI\r\n"), "{next:?}");
+    assert_eq!(next[3], "$1\r\n2\r\n", "nothing of it was executed");
+}
+
+/// Numbers of an array of two.
+fn pair(reply: &str) -> (String, String) {
+    let numbers: Vec<_> = reply.lines().filter(|line| !line.starts_with(['*', '$'])).collect();
+    assert_eq!(numbers.len(), 2, "{reply:?}");
+    (numbers[0].replace(':', ""), numbers[1].replace(':', ""))
+}
+
+#[test]
+fn both_keys_of_a_transaction_are_always_equal_while_nodes_die_and_come_back() {
+    let mut cluster = Cluster::over_redis(5, 2);
+    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
+    let client_of = |cluster: &Cluster, number: usize| cluster.client(number % 2);
+    let clients: Vec<_> = (0..6).map(|number| client_of(&cluster, number)).collect();
+    thread::scope(|scope| {
+        for (number, client) in clients.into_iter().enumerate() {
+            let (stop, done) = (&stop, &done);
+            scope.spawn(move || run_pairs(client, number, stop, done));
+        }
+        let until_more = |what: &str| {
+            let goal = done.load(Ordering::Relaxed) + 1_500;
+            eventually(what, || match done.load(Ordering::Relaxed) {
+                enough if enough >= goal || stop.load(Ordering::Relaxed) => Ok(()),
+                few => Err(format!("{few} of {goal}")),
+            });
+        };
+        until_more("transactions before");
+        cluster.nodes[0].process.kill();
+        cluster.nodes[3].process.kill();
+        cluster.until_nodes_are("UNHEALTHY", |id| ["node1", "node4"].contains(&id));
+        until_more("transactions without two nodes");
+        cluster.restart_node(0);
+        cluster.restart_node(3);
+        cluster.until_nodes_are("HEALTHY", |_| true);
+        until_more("transactions after");
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Writers count two keys up together; readers read both. Nobody ever sees them apart, and nobody gets an error.
+fn run_pairs(mut client: Client, number: usize, stop: &AtomicBool, done: &AtomicU64) {
+    // A failure must end the others too.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let _stop = Stop(stop);
+    for round in 0.. {
+        let tag = round % 20;
+        let (a, b) = if number < 3 {
+            (format!("INCR {{p{tag}}}a"), format!("INCR {{p{tag}}}b"))
+        } else {
+            (format!("GET {{p{tag}}}a"), format!("GET {{p{tag}}}b"))
+        };
+        let replies = pipeline(&mut client, &["MULTI", &a, &b, "EXEC"]);
+        if replies[3] != "*2\r\n$-1\r\n$-1\r\n" {
+            let (first, second) = pair(&replies[3]);
+            assert_eq!(first, second, "{a}: {replies:?}");
+        }
+        done.fetch_add(1, Ordering::Relaxed);
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}

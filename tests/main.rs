@@ -29,6 +29,7 @@ mod process;
 mod process_lifecycle;
 mod pubsub;
 mod random;
+mod redis_cli;
 mod redis_server;
 mod seed;
 mod transactions;

@@ -173,7 +173,8 @@ fn of_subcommand(subcommand: &Command) -> Handling {
         "slowlog|reset" | "commandlog|reset" | "memory|purge" => Handling::Every(FanOut::First),
         "latency|latest" => Handling::Every(FanOut::Latest),
         "latency|history" => Handling::Every(FanOut::History),
-        "script|debug" | "function|stats" => Handling::Refuse(Refusal::Admin),
+        "script|debug" => Handling::Local,
+        "function|stats" => Handling::Refuse(Refusal::Admin),
         _ if subcommand.short_name() == "help" => Handling::Keyless,
         _ => of_class(subcommand),
     }

@@ -7,6 +7,7 @@
 use commands::Command;
 use resp::{Encoder, Protocol, Request};
 
+use crate::client::Client;
 use crate::dispatch::Dispatcher;
 use crate::handling::is_served;
 use crate::local_client;
@@ -55,6 +56,7 @@ pub(crate) fn answer(
         "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),
+        "script" => debug_scripts(client, request, &mut to),
         "module" => with_subcommand(command, request, &mut to, no_modules),
         "time" => time(&mut to),
         // No replica will ever confirm a write.
@@ -272,6 +274,16 @@ fn role(to: &mut Encoder<'_>) {
     to.bulk(b"master");
     to.integer(0);
     to.array(0);
+}
+
+/// `SCRIPT DEBUG`. redis-cli does not look at the answer and sends the script, which would run and not be undone as
+/// under the debugger: so the connection ends here.
+fn debug_scripts(client: &mut Client, request: &Request<'_>, to: &mut Encoder<'_>) {
+    if request.arg(2).eq_ignore_ascii_case(b"NO") {
+        return to.simple("OK");
+    }
+    client.closing = true;
+    to.error("ERR scripts are debugged on one server; ask the node itself");
 }
 
 /// What a proxy has of modules.

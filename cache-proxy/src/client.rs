@@ -25,6 +25,17 @@ const LARGEST_WINDOW: usize = 256;
 /// How many replies a client may be owed before the size of any is known.
 const FIRST_WINDOW: usize = 64;
 
+/// Which replies a client wants: what it said with `CLIENT REPLY`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// All of them.
+    Replies,
+    /// All but the next.
+    NotTheNext,
+    /// None.
+    Nothing,
+}
+
 /// One client of this worker.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -43,6 +54,7 @@ pub(crate) struct Client {
     pub(crate) special: bool,
     /// What it has said since MULTI.
     pub(crate) transaction: Option<Box<Transaction>>,
+    pub(crate) wants: Wants,
     /// It said QUIT or broke the protocol: what it is owed is written, then it is closed.
     pub(crate) closing: bool,
     /// Somebody killed it, or it takes no replies: it is closed at once.
@@ -89,6 +101,7 @@ impl Client {
             authenticated,
             special: !authenticated,
             transaction: None,
+            wants: Wants::Replies,
             closing: false,
             killed: false,
             barrier: false,
@@ -112,7 +125,8 @@ impl Client {
     pub(crate) fn note_standing(&mut self) {
         self.special = !self.authenticated
             || (self.subscribed && self.protocol == Protocol::Resp2)
-            || self.transaction.is_some();
+            || self.transaction.is_some()
+            || self.wants != Wants::Replies;
     }
 
     /// Begins a transaction, or ends the one it is in; returns that.
@@ -137,8 +151,33 @@ impl Client {
 
     /// Takes back its last place in line: the request comes again when the client is owed nothing.
     pub(crate) fn give_back(&mut self) {
-        self.replies.retract();
+        if self.replies.retract() && self.wants == Wants::Replies {
+            self.want(Wants::NotTheNext);
+        }
         self.given_back = true;
+    }
+
+    /// Chooses which replies it wants from the next request on.
+    pub(crate) fn want(&mut self, wants: Wants) {
+        self.wants = wants;
+        self.note_standing();
+    }
+
+    /// Has the reply to the request that is being handled go nowhere, or to the client after all.
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.replies.mute_last(muted);
+    }
+
+    /// Mutes the reply to the request that is being handled, if it wants none.
+    pub(crate) fn mute_as_wanted(&mut self) {
+        match self.wants {
+            Wants::Replies => {}
+            Wants::NotTheNext => {
+                self.mute(true);
+                self.want(Wants::Replies);
+            }
+            Wants::Nothing => self.mute(true),
+        }
     }
 
     /// Takes the reply for `place`.

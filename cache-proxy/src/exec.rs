@@ -158,12 +158,16 @@ impl Dispatcher {
         if self.links[id].pipeline.pop_unit().is_none() {
             return Err(unasked(reply));
         }
+        let is_pinned = self.links[id].pin.is_some();
         self.release_if_drained(id);
         self.note_answer(id, &waiter, took, reply);
         match outcome {
             Outcome::Replied => self.deliver(waiter.target, reply),
             Outcome::Aborted(why) => self.fail(waiter.target, &aborted(&why)),
             Outcome::NotAtomic(why) => self.fail_not_atomic(id, waiter.target, &why),
+        }
+        if is_pinned {
+            self.pinned_answered(id);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use resp::{Encoder, Request};
 
+use crate::client::Wants;
 use crate::client_list;
 use crate::dispatch::Dispatcher;
 use crate::local::is_name;
@@ -25,6 +26,7 @@ pub(crate) fn answer(
         "setinfo" => set_info(worker, id, request, to),
         "info" => client_list::info(worker, id, to),
         "list" => client_list::list(worker, request, to),
+        "reply" => reply(worker, id, request.arg(2), to),
         "kill" => client_list::kill(worker, id, request, to),
         // The proxy evicts nobody and keeps no access times, so there is nothing to switch.
         "no-evict" | "no-touch" => switch(request.arg(2), to),
@@ -42,6 +44,21 @@ pub(crate) fn answer(
         ),
         other => to.error(&format!("ERR 'client|{other}' is not supported by the proxy")),
     }
+}
+
+/// `CLIENT REPLY ON|OFF|SKIP`. Only `ON` is answered; the reply to the others goes nowhere.
+fn reply(worker: &mut Dispatcher, id: ClientId, wanted: &[u8], to: &mut Encoder<'_>) {
+    let Some(client) = worker.client(id) else { return };
+    let wants = match wanted.to_ascii_uppercase().as_slice() {
+        b"ON" => Wants::Replies,
+        b"OFF" => Wants::Nothing,
+        b"SKIP" if client.wants == Wants::Nothing => Wants::Nothing,
+        b"SKIP" => Wants::NotTheNext,
+        _ => return to.error("ERR syntax error"),
+    };
+    client.want(wants);
+    client.mute(wants != Wants::Replies);
+    to.simple("OK");
 }
 
 fn switch(position: &[u8], to: &mut Encoder<'_>) {

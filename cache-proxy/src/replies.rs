@@ -34,6 +34,8 @@ enum Entry {
     Waiting,
     /// Arrived before its turn.
     Early(Vec<u8>),
+    /// Its reply is for nobody.
+    Muted,
     /// Arrived in part. What has come of the first one is in the output already.
     UnderWay(Vec<u8>),
 }
@@ -46,9 +48,16 @@ impl Replies {
         self.first + self.line.len() as Place - 1
     }
 
-    /// Takes back the last place, whose request was not taken after all.
-    pub(crate) fn retract(&mut self) {
-        self.line.pop_back();
+    /// Takes back the last place, whose request was not taken after all; whether it was muted.
+    pub(crate) fn retract(&mut self) -> bool {
+        matches!(self.line.pop_back(), Some(Entry::Muted))
+    }
+
+    /// Has the reply for the last place go nowhere, or to the client after all. It counts as owed in either case.
+    pub(crate) fn mute_last(&mut self, muted: bool) {
+        if let Some(last) = self.line.back_mut() {
+            *last = if muted { Entry::Muted } else { Entry::Waiting };
+        }
     }
 
     /// Number of requests so far.
@@ -82,7 +91,9 @@ impl Replies {
         }
         let Some(entry) = self.line.pop_front() else { return };
         self.first += 1;
-        out.extend_from_slice(reply);
+        if !matches!(entry, Entry::Muted) {
+            out.extend_from_slice(reply);
+        }
         if let Entry::UnderWay(_) = entry {
             self.release_pushes(out);
         }
@@ -102,7 +113,7 @@ impl Replies {
                 early.extend_from_slice(piece);
                 self.early += piece.len();
             }
-            Entry::Waiting | Entry::Early(_) => {}
+            Entry::Waiting | Entry::Early(_) | Entry::Muted => {}
         }
     }
 
@@ -174,6 +185,10 @@ impl Replies {
             Entry::Waiting => spare.take(),
             Entry::UnderWay(begun) => std::mem::take(begun),
             Entry::Early(_) => return,
+            Entry::Muted => {
+                *entry = Entry::Early(Vec::new());
+                return;
+            }
         };
         early.extend_from_slice(reply);
         *entry = Entry::Early(early);
@@ -246,6 +261,25 @@ mod tests {
         replies.fill(b, b"B", &mut out, &mut spare);
         assert_eq!((out.as_slice(), replies.early_bytes()), (&b"(0)(1)aA(2)bB(3)c"[..], 0));
         assert_eq!(replies.owed(), 0);
+    }
+
+    #[test]
+    fn a_muted_reply_takes_its_turn_and_is_dropped() {
+        let (mut replies, mut out, mut spare) = (Replies::default(), Vec::new(), SpareBuffers::default());
+        let mut muted = || {
+            let place = replies.expect();
+            replies.mute_last(true);
+            place
+        };
+        let (a, b, c) = (muted(), muted(), muted());
+        let d = replies.expect();
+        replies.fill(b, b"b", &mut out, &mut spare);
+        replies.fill(d, b"d", &mut out, &mut spare);
+        replies.extend(a, b"half", &mut out);
+        assert_eq!((out.as_slice(), replies.owed()), (&b""[..], 4), "they count as owed");
+        replies.fill(a, b"a", &mut out, &mut spare);
+        replies.fill(c, b"c", &mut out, &mut spare);
+        assert_eq!((out.as_slice(), replies.owed(), replies.early_bytes()), (&b"d"[..], 0, 0));
     }
 
     proptest! {

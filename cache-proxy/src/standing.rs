@@ -1,10 +1,12 @@
-//! A client that is not in the ordinary state: it has not given its password, or it is in a transaction.
+//! A client that is not in the ordinary state: it has not given its password, it is in a transaction, it listens to
+//! channels, or it wants no replies.
 //!
 //! Ordinary requests pay one look at one flag for all of these; everything else about them is here.
 
 use commands::{Command, Flags};
 use resp::{Protocol, Request};
 
+use crate::client::Wants;
 use crate::dispatch::Dispatcher;
 use crate::target::{ClientId, Target};
 
@@ -17,6 +19,7 @@ impl Dispatcher {
     #[cold]
     pub(crate) fn admits(&mut self, id: ClientId, target: Target, request: &Request<'_>) -> bool {
         let Some(client) = self.client(id) else { return false };
+        client.mute_as_wanted();
         let Some(command) = commands::lookup(request.arg(0)) else {
             // What nobody knows is refused as such.
             client.abort_transaction();
@@ -74,6 +77,8 @@ impl Dispatcher {
             client.name.clear();
             client.authenticated = authenticated;
             client.set_transaction(None);
+            client.want(Wants::Replies);
+            client.mute(false);
         }
     }
 }

@@ -10,6 +10,7 @@ mod fan_out;
 mod info;
 mod proxy_command;
 mod pubsub;
+mod replies;
 mod requests;
 mod transactions;
 

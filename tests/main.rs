@@ -36,3 +36,4 @@ mod transactions;
 mod troubleshooting;
 mod up;
 mod up_lifecycle;
+mod uploads;

@@ -10,6 +10,7 @@ use resp::Protocol;
 use crate::link::LinkId;
 use crate::replies::{Place, Replies, SpareBuffers};
 use crate::transaction::Transaction;
+use crate::upload::Upload;
 
 /// Output capacity an idle client keeps. 4 KiB hold 32 replies of 100 bytes, so a busy client does not
 /// allocate; 10 000 idle ones hold 40 MB at most.
@@ -65,6 +66,8 @@ pub(crate) struct Client {
     pub(crate) barrier: bool,
     /// Its last request was given back to the session: it must wait.
     pub(crate) given_back: bool,
+    /// Its large value that is on its way.
+    pub(crate) upload: Option<Box<Upload>>,
     /// The pinned link on which it is blocked.
     pub(crate) blocked_on: Option<LinkId>,
     /// Whether it is in the list of clients with output.
@@ -107,6 +110,7 @@ impl Client {
             barrier: false,
             given_back: false,
             blocked_on: None,
+            upload: None,
             listed: false,
             lingers_since: None,
             in_lingering: false,
@@ -141,6 +145,11 @@ impl Client {
         if let Some(transaction) = &mut self.transaction {
             transaction.abort();
         }
+    }
+
+    /// The pinned link that ends with it.
+    pub(crate) fn pinned(&self) -> Option<LinkId> {
+        self.blocked_on.or_else(|| self.upload.as_ref()?.link())
     }
 
     /// Takes the next place in line for a request.

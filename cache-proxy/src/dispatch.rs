@@ -166,7 +166,7 @@ impl Dispatcher {
     /// Forgets a client; replies still on their way to it will reach nobody.
     pub(crate) fn disconnect(&mut self, id: ClientId) {
         let Some(client) = self.client(id) else { return };
-        let (pinned, halts_links) = (client.blocked_on, client.halts_links);
+        let (pinned, halts_links) = (client.pinned(), client.halts_links);
         let subscribed = client.subscribed;
         self.clients.remove(id.index as usize);
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
@@ -303,7 +303,13 @@ impl Dispatcher {
     /// Stops reading the client behind `target` until the link has drained.
     #[cold]
     fn choke(&mut self, link: LinkId, target: Target) {
-        let Some(id) = self.client_behind(target) else { return };
+        if let Some(id) = self.client_behind(target) {
+            self.choke_client(link, id);
+        }
+    }
+
+    /// Stops reading a client until the link has drained.
+    pub(crate) fn choke_client(&mut self, link: LinkId, id: ClientId) {
         if let Some(client) = self.client(id).filter(|client| !client.choked) {
             client.choked = true;
             let link = &mut self.links[link];
@@ -340,7 +346,7 @@ impl Dispatcher {
         for id in std::mem::take(&mut self.links[link].choked) {
             if let Some(client) = self.client(id) {
                 client.choked = false;
-                self.list(id);
+                self.outbox.rare.push(RareWork::Rouse(id));
             }
         }
     }

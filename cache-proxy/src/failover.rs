@@ -5,7 +5,7 @@
 //! time is up, to an error that says what happened.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::{NodeId, NodeIndex, ReportKind, Routing};
 use commands::Class;
@@ -187,6 +187,9 @@ impl Dispatcher {
         let pipeline = std::mem::take(&mut link.pipeline);
         let (node, protocol, via) = (link.node.clone(), link.protocol, Via::of(id, link));
         let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
+        if let Some(Pin::Upload(_)) = link.pin {
+            return self.fail_uploaded(&node, &pipeline);
+        }
         for request in pipeline.unanswered().skip(usize::from(begun)) {
             let waiter = request.waiter;
             // What the proxy itself asked is asked again.
@@ -331,12 +334,11 @@ impl Dispatcher {
         self.drop_idle_pins();
         self.tend_downloads();
         self.tick_subscriptions();
+        self.rouse_uploads();
         let (now, config) = (self.now, Arc::clone(&self.config));
         for (id, link) in &mut self.links {
-            let Some(oldest) = link.pipeline.oldest().filter(|_| link.is_timed()) else { continue };
-            // A node that answers is not silent, however long the queue is; and a new connection has not
-            // been silent for as long as a request has waited that was sent again.
-            let waited = now.saturating_duration_since(oldest.since.max(link.heard));
+            let Some(since) = link.waits_since() else { continue };
+            let waited = now.saturating_duration_since(since);
             // Until the handshake is answered the node is still being connected to.
             let patience = if link.up { config.node_timeout } else { config.connect_timeout };
             if waited > patience {
@@ -358,20 +360,25 @@ impl Dispatcher {
         }
     }
 
+    /// The error of a request whose time is up.
+    pub(crate) fn unanswered(&self, node: &NodeId, since: Instant, executed: &str) -> String {
+        let waited = self.now.saturating_duration_since(since).as_millis();
+        let epoch = self.stats.epoch;
+        format!(
+            "UNAVAILABLE node {node} gave no answer within {waited} ms (epoch {epoch}); the command {executed}"
+        )
+    }
+
     /// Gives up a request: says what is known of it.
     fn expire(&mut self, held: &Held) {
         self.stats.expired += 1;
         self.published.traffic.node(&held.node).expired.add(1);
         self.note_given_up(held);
-        let waited = self.now.saturating_duration_since(held.since).as_millis();
         let executed = match held.sent {
             Sent::Nowhere => "was not executed",
             Sent::Elsewhere | Sent::Here => "may have been executed",
         };
-        let text = format!(
-            "UNAVAILABLE node {} gave no answer within {waited} ms (epoch {}); the command {executed}",
-            held.node, self.stats.epoch
-        );
+        let text = self.unanswered(&held.node, held.since, executed);
         self.fail(held.target, &text);
         if let Via::Pinned(link) = held.via {
             self.drop_pinned(link);

@@ -90,6 +90,7 @@ mod traffic_metrics;
 mod transaction;
 mod turn;
 mod unit;
+mod upload;
 mod view_follower;
 mod worker;
 

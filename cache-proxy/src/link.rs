@@ -81,7 +81,7 @@ impl Link {
     /// so for ever.
     pub(crate) fn is_timed(&self) -> bool {
         match self.pin {
-            Some(Pin::Idle(_)) => true,
+            Some(Pin::Idle(_) | Pin::Upload(_)) => true,
             Some(Pin::Blocked(_)) if self.up => false,
             _ => !self.pipeline.is_empty() && !self.is_halted(),
         }
@@ -90,6 +90,21 @@ impl Link {
     /// Whether others wait behind the reply that its client does not take.
     pub(crate) fn delays_others(&self) -> bool {
         self.is_halted() && self.pipeline.len() > 1
+    }
+
+    /// Since when its node has owed it a sign of life. A node that answers is not silent, however long the queue is;
+    /// and a new connection has not been silent for as long as a request has waited that was sent again.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        match self.pipeline.oldest().filter(|_| self.is_timed()) {
+            Some(oldest) => Some(oldest.since.max(self.heard)),
+            // It should take more of a large value.
+            None => (self.takes_upload() && !self.pipeline.unsent().is_empty()).then_some(self.heard),
+        }
+    }
+
+    /// Whether it carries a large value.
+    pub(crate) fn takes_upload(&self) -> bool {
+        matches!(self.pin, Some(Pin::Upload(_)))
     }
 
     /// Whether it is not read, because a client does not take what comes over it.

@@ -192,11 +192,7 @@ impl Reading {
             }
             Event::Writable => {
                 self.socket.blocked.set(false);
-                let mut dispatcher = self.worker.dispatcher.borrow_mut();
-                let now = dispatcher.now;
-                if let Some(link) = dispatcher.links.get_mut(self.id) {
-                    self.socket.write(link, now);
-                }
+                self.worker.write_to_link(self.id);
                 Ok(())
             }
         }

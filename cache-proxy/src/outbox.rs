@@ -33,6 +33,8 @@ pub(crate) enum RareWork {
     Report(Suspicion),
     /// Find the answer to a question about the proxy.
     Ask(Inquiry),
+    /// Have the client's session look whether it may read again.
+    Rouse(ClientId),
     /// See to it that deadlines are looked at: something is held.
     Watch,
 }

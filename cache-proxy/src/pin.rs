@@ -38,6 +38,8 @@ pub(crate) enum Pin {
     Blocked(ClientId),
     /// The subscriptions of all clients; it carries none since then.
     Subscriber { unused_since: Option<Instant> },
+    /// This client's large value is on its way.
+    Upload(ClientId),
 }
 
 /// The idle pinned links of a worker, by node of the routing and protocol version.
@@ -136,10 +138,14 @@ impl Dispatcher {
 
     /// Tells the client of a pinned link that the link is gone, or serves it no longer.
     pub(crate) fn forget_pin(&mut self, pin: Pin) {
-        if let Pin::Blocked(id) = pin
-            && let Some(client) = self.client(id)
-        {
-            client.blocked_on = None;
+        match pin {
+            Pin::Blocked(id) => {
+                if let Some(client) = self.client(id) {
+                    client.blocked_on = None;
+                }
+            }
+            Pin::Upload(id) => self.upload_lost_its_link(id),
+            Pin::Idle(_) | Pin::Aside | Pin::Subscriber { .. } => {}
         }
     }
 
@@ -152,6 +158,7 @@ impl Dispatcher {
                 self.forget_pin(pin);
                 self.unpin(id);
             }
+            Some(Pin::Upload(_)) => self.unpin(id),
             Some(Pin::Aside) if link.pipeline.is_empty() => self.unpin(id),
             Some(_) | None => {}
         }
@@ -159,7 +166,7 @@ impl Dispatcher {
 
     /// A pinned link was lost; what was on its way is held for it. One that nothing waits for is not made again.
     pub(crate) fn pinned_failed(&mut self, id: LinkId) {
-        if !self.hold.waits_for_pinned(id) {
+        if !self.hold.waits_for_pinned(id) && !self.upload_waits_for(id) {
             self.drop_pinned(id);
         }
     }

@@ -113,6 +113,18 @@ impl Pipeline {
         self.waiters.push_back(Awaited { waiter, len: wire.len() | UNIT });
     }
 
+    /// Appends bytes of a request that is not kept until its answer: they are forgotten once they are written. Its
+    /// end is [`push`](Self::push)ed. Nothing else may be on its way.
+    pub(crate) fn stream(&mut self, bytes: &[u8]) {
+        if self.sent == self.buffer.len() || self.sent > COMPACT_AFTER {
+            self.buffer.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.buffer.extend_from_slice(bytes);
+        // Nobody waits for an answer to them alone.
+        self.answered = self.buffer.len();
+    }
+
     /// The bytes still to be written to the socket.
     #[inline]
     pub(crate) fn unsent(&self) -> &[u8] {
@@ -302,6 +314,26 @@ mod tests {
         assert_eq!(pipeline.pop_unit().unwrap().target, target(1));
         assert_eq!(pipeline.pop().unwrap().target, target(2));
         assert_eq!((pipeline.len(), pipeline.held_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_streamed_is_forgotten_when_it_is_written() {
+        let mut pipeline = Pipeline::default();
+        for _ in 0..10 {
+            pipeline.stream(&[b'x'; COMPACT_AFTER]);
+            pipeline.mark_sent(COMPACT_AFTER - 1);
+            pipeline.mark_sent(1);
+        }
+        assert_eq!((pipeline.held_bytes(), pipeline.unsent()), (COMPACT_AFTER, &b""[..]));
+        pipeline.stream(b"last");
+        pipeline.push(b"end", Waiter::new(target(0), Instant::now(), Class::Write));
+        pipeline.mark_sent(6);
+        assert_eq!(pipeline.pop(), None, "its end is not wholly sent");
+        let left: Vec<_> = pipeline.unanswered().map(|request| (request.wire, request.sent)).collect();
+        assert_eq!(left, [(&b"end"[..], false)]);
+        pipeline.mark_sent(1);
+        assert_eq!(pipeline.pop().unwrap().target, target(0));
+        assert_eq!(pipeline.held_bytes(), 0);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!
 //! Pure.
 
-use commands::{Command, Flags, KeyPositions};
+use commands::{Command, Flags, KeyPositions, KeySpec};
 use resp::Request;
 
 use crate::handling::{FanOut, Handling, Split};
@@ -126,6 +126,14 @@ pub(crate) fn objection(command: &Command, request: &Request<'_>) -> Option<Refu
         }
         _ => None,
     }
+}
+
+/// Whether a request of so many arguments goes to the node of its first one, whatever the others are.
+pub(crate) fn goes_by_first_argument(command: &Command, args: usize) -> bool {
+    matches!(Handling::of(command), Handling::ByKey)
+        && command.keys == KeySpec::Range { first: 1, last: 1, step: 1 }
+        && !command.flags.contains(Flags::BLOCKING)
+        && command.arity_fits(args)
 }
 
 #[cfg(test)]

@@ -16,10 +16,13 @@ use socket2::SockRef;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
+use crate::dispatch::Dispatcher;
 use crate::drain::QUIET;
 use crate::read::poll_read;
 use crate::signal::Signal;
+use crate::stream::STREAM_FROM;
 use crate::target::ClientId;
+use crate::upload::Passage;
 use crate::worker::Worker;
 
 /// Capacity of the pending bytes that is kept when there are none.
@@ -86,6 +89,8 @@ pub(crate) struct Session {
     trusted: bool,
     /// The client has sent all it will ever send; it may still read.
     ended: bool,
+    /// A large argument is passed on while it comes.
+    uploading: bool,
 }
 
 /// Why the session woke.
@@ -120,6 +125,7 @@ impl Session {
             noted: 0,
             stalled: false,
             ended: false,
+            uploading: false,
         }
     }
 
@@ -127,7 +133,7 @@ impl Session {
     /// in any case, if it still reads.
     pub(crate) async fn run(mut self) {
         loop {
-            let may_send = self.worker.dispatcher.borrow_mut().may_read(self.id);
+            let may_send = self.may_send();
             // A blocked client is read too: its hang-up must be seen at once.
             let is_blocked = !may_send && self.is_blocked();
             let reading =
@@ -140,7 +146,7 @@ impl Session {
             }
             match self.next(reading).await {
                 Event::Broken => break,
-                Event::Read(0) if is_blocked => break,
+                Event::Read(0) if is_blocked || self.uploading => break,
                 Event::Read(0) => self.ended = true,
                 Event::Read(len) => self.take(len),
                 Event::Writable => {
@@ -202,6 +208,13 @@ impl Session {
         SockRef::from(self.reader.as_ref()).peek(&mut byte).is_ok_and(|len| len > 0)
     }
 
+    /// Whether the client's next bytes may be read now.
+    #[inline]
+    fn may_send(&self) -> bool {
+        let mut dispatcher = self.worker.dispatcher.borrow_mut();
+        if self.uploading { dispatcher.may_upload(self.id) } else { dispatcher.may_read(self.id) }
+    }
+
     /// Whether the client waits in a blocking command.
     fn is_blocked(&self) -> bool {
         let mut dispatcher = self.worker.dispatcher.borrow_mut();
@@ -252,14 +265,62 @@ impl Session {
         }
     }
 
+    /// Has a large argument that is arriving passed on while it comes, if that is possible; returns how many bytes of
+    /// `bytes` that took.
+    #[inline]
+    fn begin_upload(&mut self, dispatcher: &mut Dispatcher, bytes: &[u8]) -> usize {
+        if self.scanner.wanted_len() <= STREAM_FROM {
+            return 0;
+        }
+        let Some(unfinished) = self.scanner.unfinished(bytes) else { return 0 };
+        match dispatcher.begin_upload(self.id, &unfinished) {
+            Passage::Closed => 0,
+            Passage::Later => {
+                self.stalled = true;
+                0
+            }
+            Passage::Open => {
+                self.uploading = true;
+                self.upload(dispatcher, bytes)
+            }
+        }
+    }
+
+    /// Passes on what has come of a large argument, to the end of its request; returns how many bytes that is.
+    #[inline]
+    fn upload(&mut self, dispatcher: &mut Dispatcher, bytes: &[u8]) -> usize {
+        if !self.uploading {
+            return 0;
+        }
+        match self.scanner.scan(bytes) {
+            Ok(Some(len)) => {
+                self.uploading = false;
+                dispatcher.finish_upload(self.id, &bytes[..len]);
+                len
+            }
+            Ok(None) => {
+                let len = self.scanner.passable(bytes.len());
+                dispatcher.upload(self.id, &bytes[..len]);
+                self.scanner.skip(len);
+                len
+            }
+            Err(error) => {
+                self.uploading = false;
+                dispatcher.break_upload(self.id, &error);
+                0
+            }
+        }
+    }
+
     /// Hands the complete requests in `bytes` to the dispatcher, for as long as the client may send more;
     /// returns how many bytes they took.
     fn requests(&mut self, bytes: &[u8]) -> usize {
-        let mut dispatcher = self.worker.dispatcher.borrow_mut();
+        let worker = Rc::clone(&self.worker);
+        let mut dispatcher = worker.dispatcher.borrow_mut();
         dispatcher.now = Instant::now();
-        let (mut taken, mut last) = (0, 0);
-        self.stalled = true;
-        while dispatcher.may_read(self.id) {
+        let (mut taken, mut last) = (self.upload(&mut dispatcher, bytes), 0);
+        self.stalled = !self.uploading;
+        while !self.uploading && dispatcher.may_read(self.id) {
             if !self.trusted && dispatcher.client(self.id).is_some_and(|client| client.authenticated) {
                 // Between two requests, or at the first byte: nothing is lost with the old scanner.
                 self.trusted = true;
@@ -277,6 +338,7 @@ impl Session {
                 }
                 Ok(None) => {
                     self.stalled = false;
+                    taken += self.begin_upload(&mut dispatcher, &bytes[taken..]);
                     break;
                 }
                 Err(error) => {
@@ -289,7 +351,7 @@ impl Session {
             taken -= last;
         }
         dispatcher.stats.client_bytes_in += taken as u64;
-        self.worker.settle(&mut dispatcher);
+        worker.settle(&mut dispatcher);
         taken
     }
 }

@@ -120,9 +120,10 @@ impl Dispatcher {
     #[cold]
     pub(crate) fn note_slow(&mut self, link: LinkId, waiter: &Waiter, total: Duration) {
         let Some(link) = self.links.get(link) else { return };
-        // Who waits in the node on purpose is not slow, nor is a reply that comes as its client takes it, nor the
-        // proxy's own talk with the node.
-        if waiter.class == Class::Blocking || link.download.is_some() || waiter.target == Target::HANDSHAKE {
+        // Who waits in the node on purpose is not slow, nor is a value that comes as its client sends or takes it, nor
+        // the proxy's own talk with the node.
+        let follows_client = link.download.is_some() || link.takes_upload();
+        if waiter.class == Class::Blocking || follows_client || waiter.target == Target::HANDSHAKE {
             return;
         }
         let Some((wire, written)) = link.pipeline.first() else { return };

@@ -49,7 +49,8 @@ impl Worker {
         self.gathered.set(seen);
     }
 
-    fn write_to_link(&self, id: LinkId) {
+    /// Writes as much to a link as its socket takes.
+    pub(crate) fn write_to_link(self: &Rc<Self>, id: LinkId) {
         let mut dispatcher = self.dispatcher.borrow_mut();
         // The time of the last event before this write: no clock is read for it.
         let now = dispatcher.now;
@@ -57,6 +58,10 @@ impl Worker {
         link.listed = false;
         if let Some(Some(task)) = self.links.borrow().get(id) {
             task.socket.write(link, now);
+        }
+        if link.takes_upload() {
+            drop(dispatcher);
+            self.event(|dispatcher| dispatcher.upload_written(id));
         }
     }
 }

@@ -242,6 +242,7 @@ impl Worker {
                 // A full queue holds reports about the same trouble already.
                 RareWork::Report(suspicion) => drop(self.suspicions.try_send(suspicion)),
                 RareWork::Ask(inquiry) => self.ask(dispatcher, inquiry),
+                RareWork::Rouse(id) => self.rouse(id),
                 RareWork::Watch => self.watch(),
             }
         }
@@ -398,6 +399,12 @@ impl Worker {
         dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
         self.sockets.borrow_mut()[id.index as usize] = None;
         self.settle(&mut dispatcher);
+    }
+
+    fn rouse(&self, id: ClientId) {
+        if let Some(Some(socket)) = self.sockets.borrow().get(id.index as usize) {
+            socket.attention.raise();
+        }
     }
 
     /// Has every session look at its client.

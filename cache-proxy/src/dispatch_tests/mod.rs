@@ -13,5 +13,6 @@ mod pubsub;
 mod replies;
 mod requests;
 mod transactions;
+mod uploads;
 
 pub(crate) use bench::Bench;

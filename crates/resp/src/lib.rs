@@ -41,4 +41,4 @@ pub use error::ProtocolError;
 pub use limits::Limits;
 pub use queue::RequestQueue;
 pub use reply::ReplyScanner;
-pub use request::{Request, RequestScanner};
+pub use request::{Request, RequestScanner, Unfinished};

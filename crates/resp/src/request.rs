@@ -27,6 +27,8 @@ pub struct RequestScanner {
     inline: Vec<u8>,
     /// Length of the last complete request in the caller's buffer.
     len: usize,
+    /// Bytes of the unfinished request that the caller has dropped.
+    skipped: usize,
 }
 
 /// How far the unfinished request has been looked at.
@@ -45,7 +47,7 @@ enum Progress {
 impl RequestScanner {
     /// A scanner at the start of a stream.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, progress: Progress::Start, args: Vec::new(), inline: Vec::new(), len: 0 }
+        Self { limits, progress: Progress::Start, args: Vec::new(), inline: Vec::new(), len: 0, skipped: 0 }
     }
 
     /// Looks for the end of the request at the start of `buf`.
@@ -95,11 +97,45 @@ impl RequestScanner {
         }
     }
 
+    /// The unfinished request at the start of `buf`, when one of its arguments is on its way.
+    pub fn unfinished<'a>(&'a self, buf: &'a [u8]) -> Option<Unfinished<'a>> {
+        let Progress::Body { start, end, missing } = self.progress else { return None };
+        let wire = buf.get(..start)?;
+        let complete = Request { wire, args: &self.args };
+        Some(Unfinished { complete, args: self.args.len() + missing, arriving: end - 2 - start })
+    }
+
+    /// How many of the first `len` bytes of an unfinished request need not be looked at again: the caller may drop
+    /// them, see [`skip`](Self::skip).
+    pub fn passable(&self, len: usize) -> usize {
+        match self.progress {
+            Progress::Start | Progress::Inline { .. } => 0,
+            Progress::Bulk { at, .. } => at,
+            // The line end is checked when it is here.
+            Progress::Body { end, .. } => len.min(end - 2),
+        }
+    }
+
+    /// Notes that the caller has dropped the first `len` bytes of the unfinished request, no more than are
+    /// [`passable`](Self::passable). Its arguments cannot be read any more: where it ends is all that is still found.
+    pub fn skip(&mut self, len: usize) {
+        self.skipped += len;
+        self.args.clear();
+        self.progress = match self.progress {
+            Progress::Bulk { at, missing } => Progress::Bulk { at: at - len, missing },
+            Progress::Body { start, end, missing } => {
+                Progress::Body { start: start.saturating_sub(len), end: end - len, missing }
+            }
+            other => other,
+        };
+    }
+
     #[inline]
     fn start(&mut self, buf: &[u8]) -> Result<Step, ProtocolError> {
         let Some(&first) = buf.first() else { return Ok(Step::NeedMore) };
         self.args.clear();
         self.args.shrink_to(KEPT_SPANS);
+        self.skipped = 0;
         if !self.inline.is_empty() {
             self.inline = Vec::new();
         }
@@ -133,7 +169,7 @@ impl RequestScanner {
         };
         let len = len.ok().filter(|len| *len <= self.limits.max_bulk_len);
         let end = start + len.ok_or(ProtocolError::InvalidBulkLength)? + 2;
-        if end > self.limits.max_request_len {
+        if self.skipped + end > self.limits.max_request_len {
             return Err(ProtocolError::RequestTooBig);
         }
         Ok(Step::Next(Progress::Body { start, end, missing }))
@@ -218,6 +254,17 @@ fn span(start: usize, end: usize) -> Result<Span, ProtocolError> {
 /// Length of `$len\r\n`.
 fn bulk_header_len(len: usize) -> usize {
     3 + itoa::Buffer::new().format(len).len()
+}
+
+/// A request whose end is not here yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Unfinished<'a> {
+    /// What is complete: the arguments before the one that is arriving.
+    pub complete: Request<'a>,
+    /// How many arguments it will have, its name included.
+    pub args: usize,
+    /// Length of the argument that is arriving.
+    pub arriving: usize,
 }
 
 /// One complete request: its bytes in multibulk form and its arguments.
@@ -353,6 +400,65 @@ mod tests {
         let mut scanner = RequestScanner::new(Limits::default());
         assert_eq!(scanner.scan(&vec![b'a'; 64 * 1024]), Ok(None));
         assert_eq!(scanner.scan(&vec![b'a'; 64 * 1024 + 1]), Err(ProtocolError::InlineTooBig));
+    }
+
+    /// The length of each request of `bytes`, fed in pieces, when everything passable is dropped at once.
+    fn lengths_with_skips(bytes: &[u8], piece: usize, limits: Limits) -> Result<Vec<usize>, ProtocolError> {
+        let mut scanner = RequestScanner::new(limits);
+        let (mut buf, mut lengths, mut dropped) = (Vec::new(), Vec::new(), 0);
+        for chunk in bytes.chunks(piece) {
+            buf.extend_from_slice(chunk);
+            while let Some(len) = scanner.scan(&buf)? {
+                lengths.push(std::mem::take(&mut dropped) + len);
+                buf.drain(..len);
+            }
+            let passable = scanner.passable(buf.len());
+            buf.drain(..passable);
+            scanner.skip(passable);
+            dropped += passable;
+        }
+        Ok(lengths)
+    }
+
+    #[test]
+    fn a_request_whose_bytes_are_dropped_ends_where_it_ends() {
+        let bytes = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9\r\na\r\nb\r\nccc\r\nPING\r\n*0\r\n*2\r\n$0\r\n\r\n$2\r\nxx\r\n";
+        for piece in 1..=bytes.len() {
+            let lengths = lengths_with_skips(bytes, piece, Limits::default());
+            assert_eq!(lengths.unwrap(), [35, 6, 4, 18], "by {piece}");
+        }
+        let broken = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2\r\nabc\r\n";
+        for piece in 1..=broken.len() {
+            let lengths = lengths_with_skips(broken, piece, Limits::default());
+            assert_eq!(lengths, Err(ProtocolError::UnterminatedBulk), "by {piece}");
+        }
+    }
+
+    #[test]
+    fn dropped_bytes_count_towards_the_longest_request() {
+        let limits = Limits { max_request_len: 50, ..Limits::default() };
+        let mut bytes = b"*9\r\n".to_vec();
+        (0..9).for_each(|_| bytes.extend_from_slice(b"$4\r\nabcd\r\n"));
+        for piece in 1..=bytes.len() {
+            let lengths = lengths_with_skips(&bytes, piece, limits);
+            assert_eq!(lengths, Err(ProtocolError::RequestTooBig), "by {piece}");
+        }
+    }
+
+    #[test]
+    fn what_is_complete_of_an_unfinished_request_can_be_read() {
+        let mut scanner = RequestScanner::new(Limits::default());
+        let bytes = b"*5\r\n$3\r\nSET\r\n$1\r\nk\r\n$9999\r\nva";
+        assert_eq!(scanner.scan(bytes), Ok(None));
+        let unfinished = scanner.unfinished(bytes).unwrap();
+        let words: Vec<_> = unfinished.complete.args().collect();
+        assert_eq!((words, unfinished.args, unfinished.arriving), (vec![&b"SET"[..], b"k"], 5, 9999));
+        assert_eq!(scanner.passable(bytes.len()), bytes.len());
+        let mut scanner = RequestScanner::new(Limits::default());
+        let bytes = b"*5\r\n$3\r\nSET\r\n$1";
+        assert_eq!(scanner.scan(bytes), Ok(None));
+        assert!(scanner.unfinished(bytes).is_none());
+        assert_eq!(scanner.passable(bytes.len()), bytes.len() - 2);
     }
 
     #[test]

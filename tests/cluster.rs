@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::binaries::fastcache;
 use crate::client::Client;
+use crate::clients::install::valkey_server;
 use crate::eventually::eventually;
 use crate::http;
 use crate::ports::free_port;
@@ -75,6 +76,11 @@ impl Cluster {
     pub(crate) fn over_redis_with_password(nodes: usize, proxies: usize, password: &'static str) -> Self {
         redis_server::assert_installed();
         Self::over(REDIS_NODE, nodes, proxies, Some(password))
+    }
+
+    /// The same over nodes that are stock Valkey servers.
+    pub(crate) fn over_valkey(nodes: usize, proxies: usize) -> Self {
+        Self::over(VALKEY_NODE, nodes, proxies, None)
     }
 
     fn over(node: Program, nodes: usize, proxies: usize, password: Option<&'static str>) -> Self {
@@ -213,6 +219,7 @@ impl Cluster {
 const NODE: Program = Program { command: node_command, await_ready: Member::await_address };
 const OPEN_NODE: Program = Program { command: open_node_command, await_ready: Member::await_address };
 const REDIS_NODE: Program = Program { command: redis_command, await_ready: Member::await_redis };
+const VALKEY_NODE: Program = Program { command: valkey_command, await_ready: Member::await_redis };
 const HEALTH: Program = Program { command: health_command, await_ready: Member::await_address };
 const PROXY: Program = Program { command: proxy_command, await_ready: Member::await_address };
 
@@ -272,7 +279,14 @@ fn open_node_command(_: &Setup, id: &str, port: &str) -> Command {
 }
 
 fn redis_command(setup: &Setup, _: &str, port: &str) -> Command {
-    let mut command = Command::new("redis-server");
+    stock_server(Command::new("redis-server"), setup, port)
+}
+
+fn valkey_command(setup: &Setup, _: &str, port: &str) -> Command {
+    stock_server(valkey_server(), setup, port)
+}
+
+fn stock_server(mut command: Command, setup: &Setup, port: &str) -> Command {
     command.args(["--port", port, "--bind", "127.0.0.1", "--save", ""]).current_dir(setup.files.path());
     command.args(["--requirepass", setup.password.unwrap_or_default()]);
     command

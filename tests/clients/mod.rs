@@ -7,7 +7,7 @@
 //! JavaScript and Rust, beside this file), `tools` drives `redis-cli` and its kin, `install` says where all of
 //! them are.
 
-mod install;
+pub(crate) mod install;
 mod library;
 mod reporter;
 mod tools;
@@ -65,6 +65,11 @@ const CLIENTS: [Client; 12] = [
 #[test]
 fn every_client_works_over_redis_nodes() {
     documented("Redis nodes", &STEPS, Cluster::over_redis(3, 2));
+}
+
+#[test]
+fn every_client_works_over_valkey_nodes() {
+    documented("Redis nodes", &STEPS, Cluster::over_valkey(3, 2));
 }
 
 #[test]

@@ -72,6 +72,7 @@ pub(super) fn redis_cli(to: &Reporter) {
         cli.answers(&["EVALSHA", digest.trim(), "1", "cli:script", "5"], "cli:script\n10");
     });
     to.step("transaction", || {
+        let mut typed = Typed::start(to.port);
         for (line, wanted) in [
             ("MULTI", "OK"),
             ("SET cli:{t}1 1", "QUEUED"),

@@ -1,6 +1,8 @@
 //! What the proxies tell about themselves is true: keys are where `PROXY EXPLAIN` says, and go where `PROXY SIMULATE`
 //! foretold.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -151,4 +153,35 @@ fn the_load_that_would_move_is_told_from_what_clients_ask() {
     let busy: Vec<_> = nodes.iter().filter(|node| node["requestsPerSecond"].as_f64() > Some(0.0)).collect();
     assert_eq!(busy.len(), 1, "{rate}");
     assert_eq!(busy[0]["node"], node);
+}
+
+#[test]
+fn the_document_names_what_is_there() {
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/explain.md");
+    let document =
+        fs::read_to_string(&document).unwrap_or_else(|error| panic!("{}: {error}", document.display()));
+    let cluster = Cluster::start(2, 1);
+    let mut client = cluster.client(0);
+    client.ask("PROXY SLOWLOG RESET");
+    let address = format!("127.0.0.1:{}", cluster.admin_port(0));
+    let (_, metrics) = http::get(&address, "/metrics").expect("metrics");
+    let (_, rows) = document.split_once("| `cache_proxy_…`").expect("a table of metrics");
+    let names = rows.lines().filter_map(|row| row.strip_prefix("| `")?.split(" | ").next());
+    let names: Vec<&str> = names.flat_map(|cell| cell.split('`')).filter(|name| name.contains('_')).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(metrics.contains(&format!("\ncache_proxy_{name}")), "{name} is not in {metrics}");
+    }
+    let key = &explained(&cluster, 0, &["k".to_owned()])["keys"][0];
+    let nodes = told(&cluster, 0, "/nodes");
+    let fields = |answer: &Value| answer.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    for field in fields(&nodes["nodes"][0]) {
+        assert!(document.contains(&format!("\"{field}\":")), "{field} is not in the document");
+    }
+    for told in ["why", "serving", "owner", "slot"] {
+        assert!(fields(key).iter().any(|field| field == told), "{told} is not in {key}");
+    }
+    for field in fields(&told(&cluster, 0, "/simulate?down=node1")) {
+        assert!(document.contains(&format!("\"{field}\":")), "{field} is not in the document");
+    }
 }

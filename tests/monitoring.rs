@@ -31,7 +31,7 @@ const IN_CONTAINERS_ONLY: (&str, &str) = ("process_memory_limit_bytes", "process
 #[test]
 fn every_query_parses_and_asks_for_what_the_processes_tell() {
     let queries = queries(&folder());
-    // 3 dashboards, each with an annotation and more than a dozen panels, and the rules.
+    // 4 dashboards, each with an annotation and more than a dozen panels, and the rules.
     assert!(queries.len() > 100, "only {} queries found", queries.len());
     let up = Up::start("haproxy");
     let mut client = up.client();

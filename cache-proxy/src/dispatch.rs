@@ -36,7 +36,6 @@ use crate::refuse::{GATHERED_TOO_LARGE, NO_NODE};
 use crate::replies::SpareBuffers;
 use crate::serving::node_of_all;
 use crate::shared::Shared;
-use crate::slot_samples::SlotSamples;
 use crate::stats::{Published, Stats};
 use crate::subscriptions::Subscriptions;
 use crate::target::{ClientId, Receiver, Target};
@@ -85,7 +84,7 @@ pub(crate) struct Dispatcher {
     /// What takes at least this long is noted in the slow log.
     pub(crate) slow_from: Duration,
     /// The number of requests after which the next one is sampled.
-    sample_at: u64,
+    pub(crate) sample_at: u64,
     pub(crate) spare: SpareBuffers,
     pub(crate) grouping: Grouping,
     pub(crate) limits: BacklogLimits,
@@ -217,18 +216,6 @@ impl Dispatcher {
             self.sample(command, request);
         }
         self.carry_out(command, &Job { request, target, protocol, class, since, tried: false });
-    }
-
-    /// Notes which slot is asked for.
-    #[cold]
-    fn sample(&mut self, command: &Command, request: &Request<'_>) {
-        self.sample_at = self.stats.requests + SlotSamples::pause(self.stats.requests);
-        let Some(routing) = &self.routing else { return };
-        let keys = command.keys(request.len(), |index| request.arg(index));
-        if let Some(first) = keys.ok().and_then(|mut keys| keys.next()) {
-            let slots = routing.ring().slots();
-            self.published.samples.take(slots.slot(request.arg(first)), slots, self.now);
-        }
     }
 
     /// Plans a request and does what the plan says.

@@ -80,7 +80,7 @@ fn receivers(routing: &Routing, outcome: &Outcome, slots: u64, rate: f64) -> Ans
             ("node", node.node_id.as_str().into()),
             ("gets", part(gets, slots, rate)),
             ("serves", part(now, slots, rate)),
-            ("slotsTimes", rounded((now.slots + gets.slots) as f64 / now.slots.max(1) as f64, 3).into()),
+            ("growth", rounded((now.slots + gets.slots) as f64 / now.slots.max(1) as f64, 3).into()),
         ])
     };
     each.into_iter().map(row).collect()

@@ -10,8 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cluster::{MAX_SLOTS, Slot, SlotCount};
+use commands::Command;
+use resp::Request;
 
 use crate::count::Count;
+use crate::dispatch::Dispatcher;
 
 /// Samples kept: at a million requests a second the last 65 ms, at a thousand the last minute. A node of fifty has
 /// eighty of them, which tell its load to a tenth.
@@ -109,6 +112,20 @@ impl Load {
     /// Requests a second, over all slots.
     pub(crate) fn total(&self) -> f64 {
         self.samples.iter().map(|(_, rate)| rate).sum()
+    }
+}
+
+impl Dispatcher {
+    /// Notes which slot is asked for.
+    #[cold]
+    pub(crate) fn sample(&mut self, command: &Command, request: &Request<'_>) {
+        self.sample_at = self.stats.requests + SlotSamples::pause(self.stats.requests);
+        let Some(routing) = &self.routing else { return };
+        let keys = command.keys(request.len(), |index| request.arg(index));
+        if let Some(first) = keys.ok().and_then(|mut keys| keys.next()) {
+            let slots = routing.ring().slots();
+            self.published.samples.take(slots.slot(request.arg(first)), slots, self.now);
+        }
     }
 }
 

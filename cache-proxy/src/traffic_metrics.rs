@@ -2,7 +2,7 @@
 //! `write`, `blocking`, `connection`, `admin`, `transaction`, `pubsub` and `scripting`, and `kind` the word in
 //! capitals that an error reply begins with.
 //!
-//! Series: a node costs 29 of them, and one more for each further kind of error that it has answered with.
+//! Series: a node costs 30 of them, and one more for each further kind of error that it has answered with.
 
 use std::fmt;
 use std::sync::Arc;

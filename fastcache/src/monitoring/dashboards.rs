@@ -1,14 +1,16 @@
-//! The dashboards: one for whoever is woken at night, and one each for the two services that tell numbers.
+//! The dashboards: one for whoever is woken at night, one each for the two services that tell numbers, and one for what
+//! goes through.
 
 mod health;
 mod overview;
 mod proxies;
+mod traffic;
 
 use super::dashboard::Dashboard;
 
 /// All dashboards.
 pub(super) fn all() -> Vec<Dashboard> {
-    vec![overview::dashboard(), proxies::dashboard(), health::dashboard()]
+    vec![overview::dashboard(), proxies::dashboard(), traffic::dashboard(), health::dashboard()]
 }
 
 #[cfg(test)]

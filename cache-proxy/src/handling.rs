@@ -173,7 +173,7 @@ fn of_subcommand(subcommand: &Command) -> Handling {
         "slowlog|reset" | "commandlog|reset" | "memory|purge" => Handling::Every(FanOut::First),
         "latency|latest" => Handling::Every(FanOut::Latest),
         "latency|history" => Handling::Every(FanOut::History),
-        "script|debug" => Handling::Local,
+        "script|debug" | "acl|whoami" => Handling::Local,
         "function|stats" => Handling::Refuse(Refusal::Admin),
         _ if subcommand.short_name() == "help" => Handling::Keyless,
         _ => of_class(subcommand),

@@ -23,6 +23,8 @@ mod backlog;
 mod blocking;
 mod client;
 mod client_list;
+#[cfg(test)]
+mod command_table;
 mod config;
 mod count;
 mod desk;

@@ -56,6 +56,8 @@ pub(crate) fn answer(
         "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),
+        // `WHOAMI`: there is one user.
+        "acl" => to.bulk(b"default"),
         "script" => debug_scripts(client, request, &mut to),
         "module" => with_subcommand(command, request, &mut to, no_modules),
         "time" => time(&mut to),

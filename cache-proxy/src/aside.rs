@@ -16,7 +16,7 @@ use crate::hold::{Held, Sent, Via};
 use crate::link::{Link, LinkId};
 use crate::pin::Pin;
 use crate::pipeline::Waiter;
-use crate::target::ClientId;
+use crate::target::{ClientId, Receiver};
 
 /// Most links per node and protocol version that are set aside at a time: with more slow readers than this, they share
 /// one link and its patience. A node has connections to spare for so many.
@@ -46,7 +46,8 @@ impl Dispatcher {
 
     /// Lets requests go over the link again if no other was needed meanwhile.
     pub(crate) fn share_again(&mut self, id: LinkId) {
-        if !self.links.get(id).is_some_and(|link| link.pin == Some(Pin::Aside)) {
+        let is_aside = self.links.get(id).is_some_and(|link| link.pin == Some(Pin::Aside));
+        if !is_aside || self.routing.as_ref().is_none_or(|routing| self.kept_for(id, routing).is_none()) {
             return;
         }
         if let Some(shared @ None) = self.shared_entry(id) {
@@ -60,6 +61,28 @@ impl Dispatcher {
         let link = self.links.get(id)?;
         let node = self.routing.as_ref()?.index_of(link.node.as_str())?;
         Some(&mut self.link_of[node.get()][link.protocol as usize])
+    }
+
+    /// Leaves a link whose node is out of service to the reply that is under way, if there is one: no other node could
+    /// send the rest. Whatever else is on its way is held.
+    pub(crate) fn leave_to_finish(&mut self, id: LinkId) -> bool {
+        let link = &self.links[id];
+        let is_under_way = link.download.is_some();
+        // A unit gets many replies, which only somebody who waits for them can count.
+        let has_units =
+            link.pipeline.receivers().skip(1).any(|target| matches!(target.receiver(), Receiver::Unit(_)));
+        if !is_under_way || has_units || !matches!(link.pin, None | Some(Pin::Aside | Pin::Blocked(_))) {
+            return false;
+        }
+        let (node, protocol) = (link.node.clone(), link.protocol);
+        let held = self.held_of(id, 1);
+        let link = &mut self.links[id];
+        (1..link.pipeline.len()).for_each(|place| link.pipeline.give_up(place));
+        link.pin = link.pin.or(Some(Pin::Aside));
+        held.into_iter().for_each(|held| self.hold(held));
+        self.hold.leave(&node, protocol);
+        self.release(id);
+        true
     }
 
     /// Asks again, over the shared link, what others than the first client want to read, in their order.

@@ -17,7 +17,7 @@ use crate::hold::{Held, Sent, Via};
 use crate::link::LinkId;
 use crate::outbox::{RareWork, Suspicion};
 use crate::pin::{self, IdlePins, Pin};
-use crate::pipeline::Waiter;
+use crate::pipeline::{Pipeline, Waiter};
 use crate::target::{Receiver, Target};
 use crate::unit;
 
@@ -183,39 +183,46 @@ impl Dispatcher {
             link.traffic.links_up.subtract(1);
             link.down_since = now;
         }
-        let down_since = link.down_since;
-        let pipeline = std::mem::take(&mut link.pipeline);
-        let (node, protocol, via) = (link.node.clone(), link.protocol, Via::of(id, link));
-        let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
         if let Some(Pin::Upload(_)) = link.pin {
+            let (node, pipeline) = (link.node.clone(), std::mem::take(&mut link.pipeline));
             return self.fail_uploaded(&node, &pipeline);
         }
-        for request in pipeline.unanswered().skip(usize::from(begun)) {
+        let held = self.held_of(id, usize::from(begun));
+        self.links[id].pipeline = Pipeline::default();
+        held.into_iter().for_each(|held| self.hold(held));
+    }
+
+    /// What is on its way over a link, but for the first `skipped` requests, as it is to be held. What the proxy itself
+    /// asked is asked again.
+    pub(crate) fn held_of(&self, id: LinkId, skipped: usize) -> Vec<Held> {
+        let link = &self.links[id];
+        let was_blocked = matches!(link.pin, Some(Pin::Blocked(_)));
+        let down_since = if link.up { self.now } else { link.down_since };
+        let requests = link.pipeline.unanswered().skip(skipped);
+        let asked = requests.filter(|request| !request.waiter.target.is_proxy());
+        let held = asked.map(|request| {
             let waiter = request.waiter;
-            // What the proxy itself asked is asked again.
-            if waiter.target.is_proxy() {
-                continue;
-            }
             // Who was blocked waited for an element; for the node it waits from now on.
-            let since = if was_blocked { now } else { waiter.since };
+            let since = if was_blocked { self.now } else { waiter.since };
             let sent = match (request.sent, waiter.tried) {
                 (true, _) => Sent::Here,
                 (false, true) => Sent::Elsewhere,
                 (false, false) => Sent::Nowhere,
             };
-            self.hold(Held {
+            Held {
                 wire: request.wire.to_vec(),
                 target: waiter.target,
-                protocol,
+                protocol: link.protocol,
                 class: waiter.class,
                 since,
                 deadline: self.deadline(since, down_since),
                 bound: waiter.bound,
-                node: node.clone(),
+                node: link.node.clone(),
                 sent,
-                via,
-            });
-        }
+                via: Via::of(id, link),
+            }
+        });
+        held.collect()
     }
 
     /// Routes by a new view from now on. Links to nodes that are no longer routable are closed, and what was
@@ -262,7 +269,7 @@ impl Dispatcher {
     }
 
     /// The node a link still serves in the new routing, if it does.
-    fn kept_for(&self, id: LinkId, routing: &Routing) -> Option<(NodeIndex, Protocol)> {
+    pub(crate) fn kept_for(&self, id: LinkId, routing: &Routing) -> Option<(NodeIndex, Protocol)> {
         let link = &self.links[id];
         let index = routing.index_of(link.node.as_str())?;
         let node = routing.node(index);
@@ -272,6 +279,9 @@ impl Dispatcher {
 
     /// Closes the link to a node that is out, or that has another address and so is another process.
     fn close(&mut self, id: LinkId) {
+        if self.leave_to_finish(id) {
+            return;
+        }
         self.empty(id);
         let link = self.links.remove(id);
         match link.pin {

@@ -107,8 +107,8 @@ impl Dispatcher {
         let now = self.now;
         let Some(link) = self.links.get_mut(id) else { return };
         let (protocol, is_clean) = (link.protocol, link.up && link.pipeline.is_empty());
-        let node = self.routing.as_ref().and_then(|routing| routing.index_of(link.node.as_str()));
         link.pin = Some(Pin::Idle(now));
+        let node = self.routing.as_ref().and_then(|routing| self.kept_for(id, routing)).map(|(node, _)| node);
         if !is_clean || !node.is_some_and(|node| self.idle_pins.put(node, protocol, id)) {
             return self.drop_pinned(id);
         }

@@ -302,3 +302,23 @@ fn reads_behind_a_slow_reader_are_asked_again_over_the_other_link() {
     assert_eq!(bench.take(writes), "+OK\r\n:3\r\n");
     assert!(bench.take(reader).ends_with("x\r\n$1\r\nm\r\n"));
 }
+
+#[test]
+fn a_node_that_goes_out_of_service_ends_the_reply_that_it_has_begun() {
+    let mut bench = Bench::new(2);
+    let [reader, other] = [(); 2].map(|()| bench.client());
+    let [large, small] = [0, 1].map(|salt| format!("GET {}", bench.key_on("n1", salt)));
+    bench.send(reader, &large);
+    bench.send(other, &small);
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, "$6\r\nab");
+    bench.set_routable("n1", false);
+    assert_eq!(bench.sent("n2"), [small], "the stand-in is asked for what had not begun");
+    bench.answer("n2", ":2\r\n");
+    assert_eq!(bench.take(other), ":2\r\n");
+    bench.last_piece(link, "cdef\r\n");
+    bench.worker.reply(link, b":1\r\n").unwrap();
+    assert_eq!(bench.take(reader), "$6\r\nabcdef\r\n");
+    assert_eq!(bench.take(other), "", "it has its answer");
+    assert!(!bench.worker.links.contains(link), "the node is out");
+}

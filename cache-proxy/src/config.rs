@@ -316,6 +316,8 @@ impl Config {
     pub fn fit_to_open_files(&mut self) {
         /// Files besides the clients' sockets: two connections to each of some hundred nodes, listeners, logs.
         const RESERVED: u64 = 512;
+        // A client may have a node connection to itself. Where there is no room for all of those, who blocks last waits.
+        daemon::open_files::raise_limit(2 * self.max_clients as u64 + RESERVED);
         let possible = daemon::open_files::room_for(self.max_clients, RESERVED);
         if possible < self.max_clients {
             tracing::warn!(

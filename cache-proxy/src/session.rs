@@ -299,7 +299,7 @@ impl Session {
                 len
             }
             Ok(None) => {
-                let len = self.scanner.passable(bytes.len());
+                let len = self.scanner.done_with(bytes.len());
                 dispatcher.upload(self.id, &bytes[..len]);
                 self.scanner.skip(len);
                 len

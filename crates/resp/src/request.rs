@@ -107,7 +107,7 @@ impl RequestScanner {
 
     /// How many of the first `len` bytes of an unfinished request need not be looked at again: the caller may drop
     /// them, see [`skip`](Self::skip).
-    pub fn passable(&self, len: usize) -> usize {
+    pub fn done_with(&self, len: usize) -> usize {
         match self.progress {
             Progress::Start | Progress::Inline { .. } => 0,
             Progress::Bulk { at, .. } => at,
@@ -116,8 +116,8 @@ impl RequestScanner {
         }
     }
 
-    /// Notes that the caller has dropped the first `len` bytes of the unfinished request, no more than are
-    /// [`passable`](Self::passable). Its arguments cannot be read any more: where it ends is all that is still found.
+    /// Notes that the caller has dropped the first `len` bytes of the unfinished request, at most
+    /// [`done_with`](Self::done_with). Its arguments cannot be read any more: where it ends is all that is still found.
     pub fn skip(&mut self, len: usize) {
         self.skipped += len;
         self.args.clear();
@@ -402,7 +402,7 @@ mod tests {
         assert_eq!(scanner.scan(&vec![b'a'; 64 * 1024 + 1]), Err(ProtocolError::InlineTooBig));
     }
 
-    /// The length of each request of `bytes`, fed in pieces, when everything passable is dropped at once.
+    /// The length of each request of `bytes`, fed in pieces, when all that the scanner is done with is dropped at once.
     fn lengths_with_skips(bytes: &[u8], piece: usize, limits: Limits) -> Result<Vec<usize>, ProtocolError> {
         let mut scanner = RequestScanner::new(limits);
         let (mut buf, mut lengths, mut dropped) = (Vec::new(), Vec::new(), 0);
@@ -412,10 +412,10 @@ mod tests {
                 lengths.push(std::mem::take(&mut dropped) + len);
                 buf.drain(..len);
             }
-            let passable = scanner.passable(buf.len());
-            buf.drain(..passable);
-            scanner.skip(passable);
-            dropped += passable;
+            let done = scanner.done_with(buf.len());
+            buf.drain(..done);
+            scanner.skip(done);
+            dropped += done;
         }
         Ok(lengths)
     }
@@ -453,12 +453,12 @@ mod tests {
         let unfinished = scanner.unfinished(bytes).unwrap();
         let words: Vec<_> = unfinished.complete.args().collect();
         assert_eq!((words, unfinished.args, unfinished.arriving), (vec![&b"SET"[..], b"k"], 5, 9999));
-        assert_eq!(scanner.passable(bytes.len()), bytes.len());
+        assert_eq!(scanner.done_with(bytes.len()), bytes.len());
         let mut scanner = RequestScanner::new(Limits::default());
         let bytes = b"*5\r\n$3\r\nSET\r\n$1";
         assert_eq!(scanner.scan(bytes), Ok(None));
         assert!(scanner.unfinished(bytes).is_none());
-        assert_eq!(scanner.passable(bytes.len()), bytes.len() - 2);
+        assert_eq!(scanner.done_with(bytes.len()), bytes.len() - 2);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use redis_protocol::resp2;
 use redis_protocol::resp2::types::Resp2Frame as _;
 use redis_protocol::resp3;
-use resp::{Encoder, Limits, Protocol, ReplyScanner, RequestScanner, encode_request};
+use resp::{Encoder, Limits, Protocol, ProtocolError, ReplyScanner, RequestScanner, encode_request};
 
 /// A reply as a tree, to be encoded by our encoder.
 #[derive(Debug, Clone)]
@@ -115,9 +115,36 @@ fn reply_borders(bytes: &[u8], pieces: &[usize]) -> Vec<usize> {
     borders
 }
 
+/// What both scanners can do.
+trait Scan {
+    fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError>;
+    fn done_with(&self, arrived: usize) -> usize;
+    fn skip(&mut self, len: usize);
+}
+
+macro_rules! scan {
+    ($scanner:ty) => {
+        impl Scan for $scanner {
+            fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
+                self.scan(buf)
+            }
+
+            fn done_with(&self, arrived: usize) -> usize {
+                self.done_with(arrived)
+            }
+
+            fn skip(&mut self, len: usize) {
+                self.skip(len);
+            }
+        }
+    };
+}
+
+scan!(RequestScanner);
+scan!(ReplyScanner);
+
 /// The same, by a reader that gives away what the scanner is done with: `gifts` says how much of it each time.
-fn borders_in_passing(bytes: &[u8], pieces: &[usize], gifts: &[usize]) -> Vec<usize> {
-    let mut scanner = ReplyScanner::new(Limits::default());
+fn borders_in_passing(mut scanner: impl Scan, bytes: &[u8], pieces: &[usize], gifts: &[usize]) -> Vec<usize> {
     let mut gifts = gifts.iter().cycle();
     let (mut borders, mut start, mut arrived) = (Vec::new(), 0, 0);
     for piece in pieces.iter().cycle() {
@@ -177,16 +204,18 @@ proptest! {
     ) {
         let resp2 = encoded(&replies, Protocol::Resp2);
         prop_assert_eq!(reply_borders(&resp2, &pieces), resp2_borders(&resp2));
-        prop_assert_eq!(borders_in_passing(&resp2, &pieces, &gifts), resp2_borders(&resp2));
+        let scanner = || ReplyScanner::new(Limits::default());
+        prop_assert_eq!(borders_in_passing(scanner(), &resp2, &pieces, &gifts), resp2_borders(&resp2));
         let resp3 = encoded(&replies, Protocol::Resp3);
         prop_assert_eq!(reply_borders(&resp3, &pieces), resp3_borders(&resp3));
-        prop_assert_eq!(borders_in_passing(&resp3, &pieces, &gifts), resp3_borders(&resp3));
+        prop_assert_eq!(borders_in_passing(scanner(), &resp3, &pieces, &gifts), resp3_borders(&resp3));
     }
 
     #[test]
     fn requests_have_the_arguments_the_oracle_says(
         requests in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 1..8), 1..6),
         pieces in prop::collection::vec(1_usize..64, 1..8),
+        gifts in prop::collection::vec(0_usize..100, 1..8),
     ) {
         let mut bytes = Vec::new();
         requests.iter().for_each(|args| encode_request(&mut bytes, args.iter().map(Vec::as_slice)));
@@ -211,6 +240,8 @@ proptest! {
             }
         }
         prop_assert_eq!(found, requests);
+        let scanner = RequestScanner::new(Limits::default());
+        prop_assert_eq!(borders_in_passing(scanner, &bytes, &pieces, &gifts), resp2_borders(&bytes));
     }
 
     /// Any bytes at all: no panic, and the verdict does not depend on how they are split.
@@ -223,13 +254,15 @@ proptest! {
     ) {
         prop_assert_eq!(request_verdict(&bytes, piece), request_verdict(&bytes, bytes.len().max(1)));
         prop_assert_eq!(reply_verdict(&bytes, piece), reply_verdict(&bytes, bytes.len().max(1)));
-        prop_assert_eq!(verdict_in_passing(&bytes, piece), reply_verdict(&bytes, bytes.len().max(1)));
+        let whole = bytes.len().max(1);
+        let (requests, replies) = (RequestScanner::new(Limits::default()), ReplyScanner::new(Limits::default()));
+        prop_assert_eq!(verdict_in_passing(requests, &bytes, piece), request_verdict(&bytes, whole));
+        prop_assert_eq!(verdict_in_passing(replies, &bytes, piece), reply_verdict(&bytes, whole));
     }
 }
 
 /// The verdict of a reader that gives away all that the scanner is done with.
-fn verdict_in_passing(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<String>) {
-    let mut scanner = ReplyScanner::new(Limits::default());
+fn verdict_in_passing(mut scanner: impl Scan, bytes: &[u8], piece: usize) -> (Vec<usize>, Option<String>) {
     let (mut lens, mut given, mut start, mut arrived) = (Vec::new(), 0, 0, 0);
     while arrived < bytes.len() {
         arrived = (arrived + piece).min(bytes.len());
@@ -266,7 +299,7 @@ fn reply_verdict(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<String>) {
 fn verdict(
     bytes: &[u8],
     piece: usize,
-    mut scan: impl FnMut(&[u8]) -> Result<Option<usize>, resp::ProtocolError>,
+    mut scan: impl FnMut(&[u8]) -> Result<Option<usize>, ProtocolError>,
 ) -> (Vec<usize>, Option<String>) {
     let (mut lens, mut start, mut arrived) = (Vec::new(), 0, 0);
     while arrived < bytes.len() {

@@ -1,5 +1,6 @@
 //! Any bytes through both scanners: no panic, the same verdict however the bytes are split and however many of those
-//! looked at are given away (`skip`), and the same borders as `redis-protocol` wherever that finds a frame and our stricter rules accept it.
+//! looked at are given away (`skip`), and the same borders as `redis-protocol` wherever that finds a frame and our
+//! stricter rules accept it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -28,7 +29,10 @@ fuzz_target!(|input: (u8, &[u8])| {
         borders(bytes, piece, |buf| scanner.scan(buf))
     };
     assert_eq!(replies(piece), replies(whole));
-    assert_eq!(replies_in_passing(bytes, piece), replies(whole));
+    let (fresh_requests, fresh_replies) =
+        (RequestScanner::new(Limits::default()), ReplyScanner::new(Limits::default()));
+    assert_eq!(in_passing(fresh_requests, bytes, piece), requests(whole));
+    assert_eq!(in_passing(fresh_replies, bytes, piece), replies(whole));
     agree_with_oracle(bytes, &replies(whole).0);
 });
 
@@ -55,9 +59,36 @@ fn borders(
     (found, None)
 }
 
-/// The borders of replies for a reader that gives away what the scanner is done with, more or less of it.
-fn replies_in_passing(bytes: &[u8], piece: usize) -> (Vec<usize>, Option<ProtocolError>) {
-    let mut scanner = ReplyScanner::new(Limits::default());
+/// What both scanners can do.
+trait Scan {
+    fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError>;
+    fn done_with(&self, arrived: usize) -> usize;
+    fn skip(&mut self, len: usize);
+}
+
+macro_rules! scan {
+    ($scanner:ty) => {
+        impl Scan for $scanner {
+            fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
+                self.scan(buf)
+            }
+
+            fn done_with(&self, arrived: usize) -> usize {
+                self.done_with(arrived)
+            }
+
+            fn skip(&mut self, len: usize) {
+                self.skip(len);
+            }
+        }
+    };
+}
+
+scan!(RequestScanner);
+scan!(ReplyScanner);
+
+/// The borders for a reader that gives away what the scanner is done with, more or less of it.
+fn in_passing(mut scanner: impl Scan, bytes: &[u8], piece: usize) -> (Vec<usize>, Option<ProtocolError>) {
     let (mut found, mut start, mut arrived) = (Vec::new(), 0, 0);
     while arrived < bytes.len() {
         arrived = (arrived + piece).min(bytes.len());
@@ -88,7 +119,8 @@ fn agree_with_oracle(bytes: &[u8], borders: &[usize]) {
     for end in borders {
         // Its recursion has no limit; ours refuses what is nested deeper.
         let shallow = bytes[start..*end].iter().filter(|byte| **byte == b'*').count() < 64;
-        if shallow && matches!(bytes[start], b'+' | b'-' | b':' | b'$' | b'*')
+        if shallow
+            && matches!(bytes[start], b'+' | b'-' | b':' | b'$' | b'*')
             && let Ok(Some((_, len))) = decode_range(&bytes[start..])
         {
             assert_eq!(len, end - start);

@@ -25,6 +25,17 @@ pub enum Ending {
     Now,
 }
 
+/// Whether a client waits for an answer that another client's command brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// It does not.
+    None,
+    /// It does, and executes nothing until it has come.
+    Waiting,
+    /// It is there.
+    Answered,
+}
+
 /// One connected client.
 #[derive(Debug)]
 pub struct Client {
@@ -48,6 +59,8 @@ pub struct Client {
     pub in_multi: Cell<bool>,
     /// What it has queued and watches.
     pub transaction: RefCell<Transaction>,
+    /// Whether it waits.
+    pub patience: Cell<Patience>,
     /// CLIENT SETNAME; empty is none.
     pub name: RefCell<Vec<u8>>,
     /// CLIENT SETINFO LIB-NAME.
@@ -58,11 +71,12 @@ pub struct Client {
     pub last_command: Cell<&'static str>,
     /// Bytes read and not yet executed, for CLIENT LIST.
     pub unread: Cell<usize>,
-    /// Bytes of its transaction that its node has been told of.
+    /// Bytes of its transaction, and of what it waits for, that its node has been told of.
     pub held: Cell<usize>,
     /// Bytes of replies it has not taken yet, for CLIENT LIST.
     pub unwritten: Cell<usize>,
     ending: Cell<Ending>,
+    answer: RefCell<Vec<u8>>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -80,6 +94,7 @@ impl Client {
             no_touch: Cell::new(false),
             in_multi: Cell::new(false),
             transaction: RefCell::default(),
+            patience: Cell::new(Patience::None),
             name: RefCell::default(),
             library: RefCell::default(),
             library_version: RefCell::default(),
@@ -88,6 +103,7 @@ impl Client {
             held: Cell::new(0),
             unwritten: Cell::new(0),
             ending: Cell::new(Ending::None),
+            answer: RefCell::default(),
             waker: RefCell::new(None),
         }
     }
@@ -105,6 +121,28 @@ impl Client {
     /// Ends its connection, and wakes whoever waits for it.
     pub fn end(&self, ending: Ending) {
         self.ending.set(ending.max(self.ending.get()));
+        self.wake();
+    }
+
+    /// Answers what it waits for.
+    pub fn answer(&self, answer: Vec<u8>) {
+        self.patience.set(Patience::Answered);
+        self.answer.replace(answer);
+        self.wake();
+    }
+
+    /// The answer that has come for it.
+    pub fn take_answer(&self) -> Vec<u8> {
+        self.patience.set(Patience::None);
+        self.answer.take()
+    }
+
+    /// True while it waits for an answer.
+    pub fn is_waiting(&self) -> bool {
+        self.patience.get() == Patience::Waiting
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }

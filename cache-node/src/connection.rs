@@ -6,8 +6,8 @@
 //!
 //! Memory is bounded: while a client does not take its replies, nothing more is read or executed for it.
 
-use crate::client::{Client, Ending};
-use crate::execute::execute;
+use crate::client::{Client, Ending, Patience};
+use crate::execute::{After, execute};
 use crate::node::Node;
 use crate::server::Shared;
 use resp::{Encoder, Limits, Protocol, RequestScanner};
@@ -32,6 +32,9 @@ const REQUESTS_PER_LOOK: usize = 16;
 /// For how many fast requests one counts whose time depends on the data: SET is one of them, so not every one is
 /// worth a look, but so is KEYS.
 const SLOW_WEIGHT: usize = 8;
+
+/// Unread bytes of a waiting client from which on nothing more is read: enough for any pipeline that makes sense.
+const UNREAD_WHILE_WAITING: usize = 64 * 1024;
 
 /// A client with its socket and what is under way on it.
 pub(crate) struct Connection {
@@ -112,6 +115,14 @@ impl Connection {
             if self.turn.elapsed() >= TURN_MAX {
                 return Poll::Ready(Ok(Turn::Over));
             }
+            match self.client.patience.get() {
+                Patience::None => {}
+                Patience::Waiting => return self.poll_wait(cx),
+                Patience::Answered => {
+                    self.send_answer();
+                    continue;
+                }
+            }
             if self.postponed {
                 self.resume();
                 continue;
@@ -125,6 +136,37 @@ impl Connection {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Writes the answer that the client has waited for, and goes on behind it.
+    #[cold]
+    fn send_answer(&mut self) {
+        self.unwritten = self.client.take_answer();
+        self.client.unwritten.set(self.unwritten.len());
+        self.postponed = true;
+    }
+
+    /// Reads without executing while the client waits, to notice when it goes: what it waits for must not be taken
+    /// out for nobody. What it sends meanwhile is kept up to a bound.
+    #[cold]
+    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        while self.unread.len() < UNREAD_WHILE_WAITING {
+            let shared = Rc::clone(&self.shared);
+            let mut scratch = shared.input.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer) else { break };
+            read?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(Turn::Last));
+            }
+            shared.node.borrow_mut().stats.bytes_in += buffer.filled().len() as u64;
+            self.unread.extend_from_slice(buffer.filled());
+            self.note_unread();
+        }
+        if self.client.ending() == Ending::Drained {
+            return Poll::Ready(Ok(Turn::Last));
+        }
+        Poll::Pending
     }
 
     /// Reads once into the shared buffer and executes what is complete.
@@ -219,9 +261,15 @@ impl Connection {
                 Ok(Some(len)) => {
                     let request = self.scanner.request(&bytes[used..]);
                     used += len;
-                    let slow = !request.is_empty()
-                        && execute(&shared.handlers, &mut node, &self.client, &request, out, now);
-                    executed += if slow { SLOW_WEIGHT } else { 1 };
+                    if request.is_empty() {
+                        executed += 1;
+                        continue;
+                    }
+                    match execute(&shared.handlers, &mut node, &self.client, &request, out, now) {
+                        After::Fast => executed += 1,
+                        After::Slow => executed += SLOW_WEIGHT,
+                        After::Waiting => break,
+                    }
                 }
                 Err(violation) => {
                     Encoder::new(out, Protocol::Resp2).error(&format!("ERR {violation}"));

@@ -29,12 +29,22 @@ pub struct Context<'a> {
     pub now: u64,
 }
 
+/// What came of a request, to whoever has more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    /// It took little time.
+    Fast,
+    /// Its time may grow with the data it meets: Redis does not call it fast.
+    Slow,
+    /// It is not answered yet: nothing else may be executed for the client until it is.
+    Waiting,
+}
+
 /// Longest part of a name that an error repeats, as in Redis.
 const NAME_IN_ERROR: usize = 128;
 
 /// Executes one request, or queues it between MULTI and EXEC, and appends its reply to `out`. Beyond `max_reply_len`
-/// the reply is cut off and the client ends. Returns whether the command's time may grow with the data it meets:
-/// Redis does not call it fast.
+/// the reply is cut off and the client ends.
 pub fn execute(
     handlers: &Handlers,
     node: &mut Node,
@@ -42,24 +52,27 @@ pub fn execute(
     request: &Request<'_>,
     out: &mut Vec<u8>,
     now: u64,
-) -> bool {
+) -> After {
     let protocol = client.protocol.get();
-    let mut slow = false;
+    let mut after = After::Fast;
     let result = match admitted(handlers, node, client, request, now) {
         Ok((command, _)) if client.in_multi.get() && !runs_at_once(command) => {
             queue(command, node, client, request, out)
         }
         Ok((command, handler)) => {
-            slow = !command.flags.contains(Flags::FAST);
             let reply = Encoder::with_limit(out, protocol, node.config.max_reply_len);
-            call(handler, Context { node, client, command, handlers, reply, now }, request)
+            let result = call(handler, Context { node, client, command, handlers, reply, now }, request);
+            if !command.flags.contains(Flags::FAST) || command.flags.contains(Flags::BLOCKING) {
+                after = if client.is_waiting() { After::Waiting } else { After::Slow };
+            }
+            result
         }
         Err(refusal) => Err(refused(node, client, request, refusal)),
     };
     if let Err(failure) = result {
         fail(node, &failure, Encoder::new(out, protocol));
     }
-    slow
+    after
 }
 
 /// Executes a request that was admitted when it was queued.

@@ -16,9 +16,12 @@ pub mod memory;
 pub mod node;
 pub mod number;
 mod open_files;
+pub mod pop;
 mod server;
+mod serving;
 pub mod transaction;
 pub mod types;
+pub mod waiting;
 
 pub use config::{Config, PROGRAM};
 pub use server::{run, run_with};

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::engine::{Counters, Engine, Limits, Random};
 use crate::failure::Failure;
 use crate::transaction::Transaction;
+use crate::waiting::Waiting;
 use commands::{Command, ID_COUNT};
 use resp::Request;
 use std::collections::BTreeMap;
@@ -33,6 +34,12 @@ pub struct Node {
     next_client: ClientId,
     /// No client is silent for too long before this time, Unix milliseconds.
     silence_check: u64,
+    /// Clients that wait for a sorted set to have members.
+    pub waiting: Waiting,
+    /// Queued commands are being executed.
+    pub(crate) in_transaction: bool,
+    /// Keys that they may have put sorted sets under, while somebody waits.
+    pub(crate) with_members: Vec<Box<[u8]>>,
     /// Bytes of unfinished requests and transactions of all clients.
     unfinished: usize,
 }
@@ -110,6 +117,9 @@ impl Node {
             admin_port: None,
             next_client: 1,
             silence_check: 0,
+            waiting: Waiting::default(),
+            in_transaction: false,
+            with_members: Vec::new(),
             unfinished: 0,
         }
     }
@@ -158,6 +168,9 @@ impl Node {
         let timeout = self.config.timeout.saturating_mul(1_000);
         let mut next = now.saturating_add(timeout);
         for client in self.clients.values() {
+            if client.is_waiting() {
+                continue;
+            }
             match client.active.get().saturating_add(timeout) {
                 due if due <= now => client.end(Ending::Now),
                 due => next = next.min(due),
@@ -222,6 +235,16 @@ impl Node {
 
     fn note_transaction(&mut self, client: &Client) {
         let len = client.transaction.borrow().bytes();
+        self.note_held(client, len);
+    }
+
+    /// Notes how many bytes of keys a client waits for, beside its transaction.
+    pub(crate) fn note_waiting(&mut self, client: &Client, bytes: usize) {
+        let len = client.transaction.borrow().bytes() + bytes;
+        self.note_held(client, len);
+    }
+
+    fn note_held(&mut self, client: &Client, len: usize) {
         self.unfinished = self.unfinished + len - client.held.replace(len);
         self.bound_unfinished();
     }
@@ -261,6 +284,7 @@ impl Node {
     /// Forgets a client whose connection has ended.
     pub fn remove_client(&mut self, id: ClientId) {
         if let Some(client) = self.clients.remove(&id) {
+            self.waiting.leave(id);
             self.end_transaction(&client);
             self.unfinished -= client.unread.get();
         }

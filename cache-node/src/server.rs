@@ -87,7 +87,12 @@ fn next_work(node: &Node) -> Option<u64> {
     if node.engine.has_remains() || node.engine.must_evict() {
         return Some(0);
     }
-    node.engine.next_due().into_iter().chain(node.next_silence_check()).min()
+    let due = node.engine.next_due().into_iter().chain(node.next_silence_check()).min();
+    // After every batch this is asked, and hardly ever does anybody wait.
+    if node.waiting.is_empty() {
+        return due;
+    }
+    due.into_iter().chain(node.waiting.next_deadline()).min()
 }
 
 /// Now, in Unix milliseconds.
@@ -222,6 +227,7 @@ async fn work(shared: Rc<Shared>) {
             node.engine.expire_due(now, WORK_PER_TURN);
             node.engine.free_remains(WORK_PER_TURN);
             node.end_silent_clients(now);
+            node.end_waits(now);
             if node.engine.must_evict() {
                 node.engine.make_room(now);
             }

@@ -9,4 +9,5 @@ mod differential;
 mod generator;
 mod peer;
 mod transactions;
+mod waiting;
 mod wire;

@@ -17,6 +17,7 @@ pub(super) const FAMILY: Family = &[
     ("client|list", list),
     ("client|info", info),
     ("client|kill", kill),
+    ("client|unblock", unblock),
     ("client|no-evict", no_evict),
     ("client|no-touch", no_touch),
     ("client|help", help),
@@ -88,7 +89,7 @@ fn describe(client: &Client, now: u64) -> String {
         text(&client.name.borrow()),
         seconds_since(client.connected),
         seconds_since(client.active.get()),
-        if client.in_multi.get() { "x" } else { "N" },
+        flags(client),
         client.unread.get(),
         client.held.get(),
         client.unwritten.get(),
@@ -97,6 +98,14 @@ fn describe(client: &Client, now: u64) -> String {
         text(&client.library.borrow()),
         text(&client.library_version.borrow()),
     )
+}
+
+fn flags(client: &Client) -> &'static str {
+    match (client.in_multi.get(), client.is_waiting()) {
+        (true, _) => "x",
+        (false, true) => "b",
+        (false, false) => "N",
+    }
 }
 
 fn list(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
@@ -237,6 +246,23 @@ fn end(client: &Client, me: ClientId) {
     client.end(if client.id == me { Ending::AfterReplies } else { Ending::Now });
 }
 
+fn unblock(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<(), Failure> {
+    let with_error = match request.get(3) {
+        None => false,
+        Some(word) if is(word, "timeout") => false,
+        Some(word) if is(word, "error") => true,
+        Some(_) => return Err(Failure::Fixed("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let id = integer(request.arg(2))? as ClientId;
+    let unblocked = if with_error {
+        ctx.node.answer_error(id, "UNBLOCKED client unblocked via CLIENT UNBLOCK")
+    } else {
+        ctx.node.answer_nothing(id)
+    };
+    ctx.reply.integer(i64::from(unblocked));
+    Ok(())
+}
+
 fn on_or_off(ctx: &mut Context<'_>, request: &Request<'_>) -> Result<bool, Failure> {
     let word = request.arg(2);
     if !is(word, "on") && !is(word, "off") {
@@ -282,6 +308,8 @@ fn help(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {
             "    Name the client library of the current connection.",
             "SETNAME <name>",
             "    Assign the name <name> to the current connection.",
+            "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+            "    Unblock the specified blocked client.",
         ],
     );
     Ok(())

@@ -78,7 +78,7 @@ fn server(node: &Node, now: u64, lines: &mut Lines) {
 fn clients(node: &Node, _: u64, lines: &mut Lines) {
     lines.line("connected_clients", node.clients.len());
     lines.line("maxclients", node.config.maxclients);
-    lines.line("blocked_clients", 0);
+    lines.line("blocked_clients", node.waiting.len());
     lines.line("total_watched_keys", node.engine.watched_len());
 }
 

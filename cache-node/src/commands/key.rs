@@ -73,6 +73,7 @@ fn move_key(ctx: &mut Context<'_>, request: &Request<'_>, replace: bool) -> Resu
     // Looking up the target may have removed it, expired as it was: look the source up again.
     let found = engine.find(from, ctx.now).unwrap_or(found);
     engine.rename(found, to, ctx.now);
+    ctx.node.note_members(to, ctx.now);
     Ok(true)
 }
 

@@ -17,6 +17,7 @@ mod scan;
 mod server;
 mod set;
 mod sorted_set;
+mod sorted_set_pop;
 mod sorted_set_range;
 mod string;
 mod transaction;
@@ -47,6 +48,7 @@ const FAMILIES: &[Family] = &[
     server::FAMILY,
     set::FAMILY,
     sorted_set::FAMILY,
+    sorted_set_pop::FAMILY,
     sorted_set_range::FAMILY,
     string::FAMILY,
     transaction::FAMILY,

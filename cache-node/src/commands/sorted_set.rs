@@ -1,12 +1,13 @@
-//! Sorted sets by member: ZADD, ZREM, ZSCORE, ZRANK, ZPOPMIN and the like. Ranges are in `sorted_set_range`.
+//! Sorted sets by member: ZADD, ZREM, ZSCORE, ZRANK and the like. Ranges are in `sorted_set_range`, pops in
+//! `sorted_set_pop`.
 
 use super::Family;
-use super::argument::{float, integer, is};
+use super::argument::{float, is};
 use crate::engine::Value;
 use crate::execute::Context;
 use crate::failure::Failure;
 use crate::types::sorted_set::{PackedLimits, SortedSet};
-use resp::{Encoder, Protocol, Request};
+use resp::{Encoder, Request};
 
 pub(super) const FAMILY: Family = &[
     ("zadd", |ctx, request| zadd(ctx, request, false)),
@@ -17,8 +18,6 @@ pub(super) const FAMILY: Family = &[
     ("zcard", zcard),
     ("zrank", |ctx, request| rank(ctx, request, false)),
     ("zrevrank", |ctx, request| rank(ctx, request, true)),
-    ("zpopmin", |ctx, request| pop(ctx, request, false)),
-    ("zpopmax", |ctx, request| pop(ctx, request, true)),
 ];
 
 /// The sorted set under a key, to read it.
@@ -151,6 +150,7 @@ fn zadd(ctx: &mut Context<'_>, request: &Request<'_>, increment: bool) -> Result
     } else {
         ctx.reply.integer(outcome.added + if options.changed { outcome.updated } else { 0 });
     }
+    ctx.node.note_members(request.arg(1), ctx.now);
     Ok(())
 }
 
@@ -213,49 +213,4 @@ fn rank(ctx: &mut Context<'_>, request: &Request<'_>, reverse: bool) -> Result<(
         }
     }
     Ok(())
-}
-
-fn pop(ctx: &mut Context<'_>, request: &Request<'_>, highest: bool) -> Result<(), Failure> {
-    let count = match request.len() {
-        2 => None,
-        3 => Some(pop_count(request.arg(2))?),
-        _ => return Err(Failure::Syntax),
-    };
-    let popped = ctx.node.engine.edit_sorted_set(request.arg(1), ctx.now, false, |set, _| {
-        let popped = take(set, count.unwrap_or(1), highest);
-        let changed = !popped.is_empty();
-        (popped, changed)
-    })?;
-    let popped = popped.unwrap_or_default();
-    // Asked for several, RESP3 pairs member and score; asked for one, it does not.
-    let nested = count.is_some() && ctx.reply.protocol() == Protocol::Resp3;
-    ctx.reply.array(if nested { popped.len() } else { popped.len() * 2 });
-    for (member, score) in popped {
-        if nested {
-            ctx.reply.array(2);
-        }
-        ctx.reply.bulk(&member);
-        ctx.reply.double(score);
-    }
-    Ok(())
-}
-
-fn pop_count(arg: &[u8]) -> Result<usize, Failure> {
-    const RANGE: Failure = Failure::Fixed("ERR value is out of range, must be positive");
-    let count = integer(arg).map_err(|_| RANGE)?;
-    usize::try_from(count).map_err(|_| RANGE)
-}
-
-/// Removes the lowest or highest `count` members.
-fn take(set: &mut SortedSet, count: usize, highest: bool) -> Vec<(Vec<u8>, f64)> {
-    let count = count.min(set.len());
-    let ranks = if highest { set.len() - count..set.len() } else { 0..count };
-    let owned = |(member, score): (&[u8], f64)| (member.to_vec(), score);
-    let taken = if highest {
-        set.range(ranks.clone()).rev().map(owned).collect()
-    } else {
-        set.range(ranks.clone()).map(owned).collect()
-    };
-    set.remove_range(ranks);
-    taken
 }

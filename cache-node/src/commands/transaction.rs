@@ -31,12 +31,14 @@ fn exec(ctx: &mut Context<'_>, _: &Request<'_>) -> Result<(), Failure> {
         return Ok(());
     }
     ctx.reply.array(transaction.queued().len());
+    ctx.node.begin_transaction();
     let mut reply = Vec::new();
     for request in transaction.queued().iter() {
         reply.clear();
         run_queued(ctx, &request, &mut reply);
         ctx.reply.raw(&reply);
     }
+    ctx.node.serve_after_transaction(ctx.now);
     Ok(())
 }
 

@@ -451,13 +451,14 @@ impl Dispatcher {
         let class = self.published.traffic.class(waiter.class);
         // What was passed on in pieces took as long as its client liked, and its last one may look like an error.
         let is_whole = entry.download.is_none();
-        entry.traffic.answered(took, is_whole && waiter.class != Class::Blocking);
-        if is_whole {
+        let is_timed = is_whole && !entry.takes_upload();
+        entry.traffic.answered(took, is_timed && waiter.class != Class::Blocking);
+        if is_timed {
             class.durations.observe(took);
-            if reply.first() == Some(&b'-') {
-                entry.traffic.errors.add(reply);
-                class.errors.add(reply);
-            }
+        }
+        if reply.first() == Some(&b'-') && is_whole {
+            entry.traffic.errors.add(reply);
+            class.errors.add(reply);
         }
     }
 

@@ -165,16 +165,24 @@ impl Dispatcher {
     }
 }
 
-/// What a request does, and its first key, for a person.
-fn command_and_key(wire: &[u8]) -> (&'static str, Option<String>) {
+/// What a request does, and its first key, for a person. A transaction, which is sent as one from MULTI to EXEC, is its
+/// EXEC with the first key of all its commands.
+fn command_and_key(mut wire: &[u8]) -> (&'static str, Option<String>) {
+    let (mut name, mut is_unit) = ("?", false);
     let mut scanner = RequestScanner::new(Limits::default());
-    let Ok(Some(_)) = scanner.scan(wire) else { return ("?", None) };
-    let request = scanner.request(wire);
-    let Some(command) = request.get(0).and_then(commands::lookup) else { return ("?", None) };
-    let command = request.get(1).and_then(|word| command.subcommand(word)).unwrap_or(command);
-    let keys = command.keys(request.len(), |index| request.arg(index));
-    let first = keys.ok().and_then(|mut keys| keys.next());
-    (command.name, first.map(|position| shown(request.arg(position))))
+    while let Ok(Some(len)) = scanner.scan(wire) {
+        let request = scanner.request(wire);
+        let Some(command) = request.get(0).and_then(commands::lookup) else { break };
+        let command = request.get(1).and_then(|word| command.subcommand(word)).unwrap_or(command);
+        is_unit |= command.name == "multi";
+        name = if is_unit { "exec" } else { command.name };
+        let keys = command.keys(request.len(), |index| request.arg(index));
+        if let Some(position) = keys.ok().and_then(|mut keys| keys.next()) {
+            return (name, Some(shown(request.arg(position))));
+        }
+        wire = &wire[len..];
+    }
+    (name, None)
 }
 
 #[cfg(test)]
@@ -224,6 +232,9 @@ mod tests {
         assert_eq!(told(&[b"Set", b"a\nb", b"secret"]), ("set", Some("a\\nb".to_owned())));
         assert_eq!(told(&[b"OBJECT", b"ENCODING", b"k"]), ("object|encoding", Some("k".to_owned())));
         assert_eq!(told(&[b"DBSIZE"]), ("dbsize", None));
+        let unit = [wire(&[b"MULTI"]), wire(&[b"PING"]), wire(&[b"GET", b"k"]), wire(&[b"EXEC"])].concat();
+        assert_eq!(command_and_key(&unit), ("exec", Some("k".to_owned())));
+        assert_eq!(command_and_key(b"what is no command\r\n"), ("?", None));
         let (_, key) = told(&[b"GET", &[b'x'; 500]]);
         assert_eq!(key.unwrap().chars().count(), 65, "64 and a sign that there is more");
     }

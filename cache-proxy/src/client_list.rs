@@ -150,15 +150,21 @@ pub(crate) fn kill(worker: &mut Dispatcher, asker: ClientId, request: &Request<'
     }
 }
 
-/// One client: the fields that make sense for a proxy, under Redis' names and in their order.
+/// One client, with every field that client libraries look for, under Redis' names and in their order. What the proxy
+/// does not follow is told as unknown: `idle` as -1, `cmd` as Redis does for a client that has sent nothing.
 fn line(worker: &Dispatcher, id: ClientId, client: &Client) -> String {
     let mut line = String::new();
     let count = |kind| worker.subscriptions.number_of(id, kind);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (queued, queued_bytes) = match &client.transaction {
+        Some(transaction) => (i64::try_from(transaction.len()).unwrap_or(i64::MAX), transaction.bytes()),
+        None => (-1, 0),
+    };
     // Writing to a String cannot fail.
     let _ = writeln!(
         line,
-        "id={} addr={} name={} age={} flags={} db=0 sub={} psub={} ssub={} qbuf={} oll={} omem={} user=default \
+        "id={} addr={} name={} age={} idle=-1 flags={} db=0 sub={} psub={} ssub={} multi={queued} qbuf={} qbuf-free=0 \
+         argv-mem=0 multi-mem={queued_bytes} obl={} oll={} omem={} tot-mem={} events=r cmd=NULL user=default redir=-1 \
          resp={} lib-name={} lib-ver={}",
         client.serial,
         client.peer,
@@ -169,8 +175,10 @@ fn line(worker: &Dispatcher, id: ClientId, client: &Client) -> String {
         count(Kind::Pattern),
         count(Kind::Shard),
         client.unread,
+        client.unwritten().len(),
         client.owed(),
         client.backlog(),
+        client.kept(),
         if client.protocol == Protocol::Resp3 { 3 } else { 2 },
         text(&client.lib_name),
         text(&client.lib_version),

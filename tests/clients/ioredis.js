@@ -25,6 +25,8 @@ run({
     assert.equal(await client.expire(key("a"), 1000), 1);
     assert.equal(await client.ttl(key("a")), 1000);
     assert.match(await client.info(), /redis_mode:standalone/);
+    assert.equal(await client.client("SETNAME", name), "OK");
+    assert.ok((await client.client("LIST")).includes(` name=${name} `));
   },
   pipeline: async () => {
     const batch = client.pipeline();

@@ -28,6 +28,9 @@ run({
     assert.equal(await client.expire(key("a"), 1000), 1);
     assert.equal(await client.ttl(key("a")), 1000);
     assert.match(await client.info(), /redis_mode:standalone/);
+    assert.equal(await client.clientSetName("node-redis"), "OK");
+    assert.equal((await client.clientInfo()).name, "node-redis");
+    assert.ok((await client.clientList()).some(({ name }) => name === "node-redis"));
   },
   pipeline: async () => {
     // Requests of one turn of the event loop go out together.

@@ -24,6 +24,9 @@ def connect():
     same("expire", client.expire(key("a"), 1000), True)
     same("ttl", client.ttl(key("a")), 1000)
     same("info", client.info("server")["redis_mode"], "standalone")
+    same("client setname", client.client_setname(name), True)
+    same("client info", client.client_info()["name"], name)
+    same("client list", name in [each["name"] for each in client.client_list()], True)
 
 
 def pipeline():

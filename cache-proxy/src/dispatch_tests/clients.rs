@@ -17,13 +17,36 @@ fn a_list_tells_who_is_there_and_can_be_narrowed() {
     bench.read(asker);
     let all = shown(&mut bench, asker, "CLIENT LIST");
     assert_eq!(all.len(), 2);
-    assert!(all[0].starts_with("id=1 addr=127.0.0.1:1 name=app age=0 flags=N db=0 sub=0 "), "{all:?}");
+    assert!(
+        all[0].starts_with("id=1 addr=127.0.0.1:1 name=app age=0 idle=-1 flags=N db=0 sub=0 "),
+        "{all:?}"
+    );
     assert!(all[1].contains(" flags=P db=0 sub=1 psub=0 ssub=0 ") && all[1].contains(" resp=3 "), "{all:?}");
     assert_eq!(shown(&mut bench, asker, "CLIENT LIST TYPE normal"), all[..1]);
     assert_eq!(shown(&mut bench, asker, "CLIENT LIST TYPE PubSub"), all[1..]);
     assert_eq!(shown(&mut bench, asker, "CLIENT LIST TYPE replica"), Vec::<String>::new());
     assert_eq!(shown(&mut bench, asker, "CLIENT LIST ID 7 2"), all[1..]);
     assert_eq!(shown(&mut bench, asker, "CLIENT INFO"), all[..1]);
+    // What redis-py and valkey-py make numbers of.
+    for field in [
+        "id",
+        "age",
+        "idle",
+        "db",
+        "sub",
+        "psub",
+        "multi",
+        "qbuf",
+        "qbuf-free",
+        "obl",
+        "argv-mem",
+        "oll",
+        "omem",
+        "tot-mem",
+    ] {
+        let value = all[0].split(' ').find_map(|pair| pair.strip_prefix(field)?.strip_prefix('='));
+        assert!(value.is_some_and(|value| value.parse::<i64>().is_ok()), "{field}: {all:?}");
+    }
     for (line, error) in [
         ("CLIENT LIST TYPE x", "-ERR Unknown client type 'x'\r\n"),
         ("CLIENT LIST ID x", "-ERR Invalid client ID\r\n"),

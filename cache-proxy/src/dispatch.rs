@@ -46,7 +46,7 @@ use crate::unit::Unit;
 const LEAST_HOLD: Duration = Duration::from_millis(50);
 
 /// A link with this many bytes on their way stops the clients that feed it …
-const CHOKE_AT: usize = 4 * 1024 * 1024;
+pub(crate) const CHOKE_AT: usize = 4 * 1024 * 1024;
 
 /// … until it is down to this many.
 const RELEASE_AT: usize = 1024 * 1024;

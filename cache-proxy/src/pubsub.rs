@@ -38,7 +38,7 @@ impl Dispatcher {
         subscriptions.subscribe(&wish, names, |kind, name| self.homes(kind, name));
         self.subscriptions = subscriptions;
         self.note_subscriptions(client);
-        self.settle_subscriptions();
+        self.settle_for(client);
     }
 
     /// `UNSUBSCRIBE` and its kin.
@@ -49,8 +49,15 @@ impl Dispatcher {
         let reply = self.subscriptions.unsubscribe(client, job.protocol, kind, names);
         self.note_subscriptions(client);
         // First what was asked for before.
-        self.settle_subscriptions();
+        self.settle_for(client);
         self.deliver(job.target, &reply);
+    }
+
+    /// Carries out what a client's request has changed. It is read no further while a node has too much to answer.
+    fn settle_for(&mut self, client: ClientId) {
+        if let Some(full) = self.settle_subscriptions() {
+            self.choke_client(full, client);
+        }
     }
 
     /// Ends all subscriptions of a client.
@@ -127,8 +134,8 @@ impl Dispatcher {
         let (mut grown, mut passed) = (0, 0);
         for (id, since) in self.subscriptions.audience(kind, name) {
             let Some(client) = self.clients.get_mut(id.index as usize) else { continue };
-            // It was told of the subscription before it gets anything of it.
-            if client.serial != id.serial || client.killed || !client.is_answered(since) {
+            // It is told of the subscription before it gets anything of it, and nothing comes after a QUIT.
+            if client.serial != id.serial || client.closing || !client.is_answered(since) {
                 continue;
             }
             if client.backlog() > SUBSCRIBER_LIMIT.min(self.limits.close_at) {

@@ -11,7 +11,7 @@ use cluster::NodeIndex;
 use commands::Class;
 use resp::{Elements, Encoder, Protocol, encode_request};
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{CHOKE_AT, Dispatcher};
 use crate::link::LinkId;
 use crate::outbox::RareWork;
 use crate::pin::Pin;
@@ -46,9 +46,10 @@ impl Dispatcher {
         Some(id)
     }
 
-    /// Carries out what the subscriptions want: asks nodes, answers clients.
-    pub(crate) fn settle_subscriptions(&mut self) {
-        let now = self.now;
+    /// Carries out what the subscriptions want: asks nodes, answers clients. Returns a link that has too much on its
+    /// way, if there is one: whoever asks for more must wait.
+    pub(crate) fn settle_subscriptions(&mut self) -> Option<LinkId> {
+        let (now, mut full) = (self.now, None);
         for saying in std::mem::take(&mut self.subscriptions.sayings) {
             let Some(link) = self.links.get_mut(saying.link) else { continue };
             let mut wire = self.spare.take();
@@ -56,6 +57,9 @@ impl Dispatcher {
             let target = Target::subscription(saying.token);
             link.pipeline.push(&wire, Waiter { bound: true, ..Waiter::new(target, now, Class::PubSub) });
             self.spare.put(wire);
+            if link.pipeline.held_bytes() > CHOKE_AT {
+                full = Some(saying.link);
+            }
             self.list_link(saying.link);
         }
         for answer in std::mem::take(&mut self.subscriptions.answers) {
@@ -66,6 +70,7 @@ impl Dispatcher {
         if self.subscriptions.is_waiting() {
             self.outbox.rare.push(RareWork::Watch);
         }
+        full
     }
 
     /// The node has answered the handshake.

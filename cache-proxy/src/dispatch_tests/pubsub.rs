@@ -249,6 +249,27 @@ fn a_link_that_carries_nothing_is_closed_after_a_while() {
     assert!(!bench.worker.links.contains(link) && !bench.worker.is_waiting());
 }
 
+/// Each of these is answered at once, so no window of owed replies bounds them.
+#[test]
+fn a_client_that_changes_its_mind_all_the_time_waits_for_the_node() {
+    let mut bench = Bench::new(1);
+    let client = bench.subscriber("HELLO 2", "c");
+    let long = "x".repeat(32 * 1024);
+    let mut asked = 0;
+    while bench.worker.may_read(client) {
+        asked += 1;
+        assert!(asked < 1_000, "it is never stopped");
+        bench.send(client, &format!("SUBSCRIBE {long}"));
+        bench.send(client, &format!("UNSUBSCRIBE {long}"));
+        bench.read(client);
+    }
+    for _ in 0..asked {
+        bench.say("n1", &confirmed("subscribe", &long, 1));
+        bench.say("n1", &confirmed("unsubscribe", &long, 1));
+    }
+    assert!(bench.worker.may_read(client));
+}
+
 #[test]
 fn channels_are_counted_over_all_nodes() {
     let mut bench = Bench::new(2);

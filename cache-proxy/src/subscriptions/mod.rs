@@ -11,6 +11,7 @@
 //! Pure: links and clients are numbers to it.
 
 mod seats;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topic;
@@ -22,6 +23,7 @@ use std::time::Instant;
 use resp::{Encoder, Protocol};
 use slab::Slab;
 
+use self::subscriber::{Pending, Subscriber};
 use self::topic::{Interest, Kind, Token, Topic};
 use crate::link::LinkId;
 use crate::replies::Place;
@@ -31,8 +33,11 @@ use crate::target::ClientId;
 /// of their own, with names of 40 bytes, take as much.
 const MOST_BYTES: usize = 512 * 1024 * 1024;
 
-/// What a topic takes besides its name: its entries in the tables, and a seat.
-const TOPIC_COST: usize = 320;
+/// What a topic takes besides its name: its entries in the tables.
+const TOPIC_COST: usize = 256;
+
+/// What a topic takes for each of its nodes: the seat, and the request under way.
+const SEAT_COST: usize = 80;
 
 /// What one client's interest in a topic takes: an entry in each of two tables, which are half empty at worst.
 const INTEREST_COST: usize = 80;
@@ -68,46 +73,6 @@ pub(crate) struct Wish {
     pub(crate) since: Instant,
 }
 
-/// A wish that waits for nodes.
-#[derive(Debug)]
-struct Pending {
-    place: Place,
-    since: Instant,
-    /// Topics not confirmed yet.
-    missing: usize,
-    reply: Vec<u8>,
-    /// The topics it named.
-    named: Vec<TopicId>,
-}
-
-/// What one client listens to.
-#[derive(Debug, Default)]
-struct Subscriber {
-    topics: [HashSet<TopicId>; 3],
-    pending: Vec<Pending>,
-}
-
-impl Subscriber {
-    /// How many subscriptions it has, as a confirmation of `kind` counts them.
-    fn count(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::Channel | Kind::Pattern => {
-                self.topics[Kind::Channel as usize].len() + self.topics[Kind::Pattern as usize].len()
-            }
-            Kind::Shard => self.topics[Kind::Shard as usize].len(),
-        }
-    }
-
-    /// Whether the request in this place has not been answered.
-    fn waits_at(&self, place: Place) -> bool {
-        self.pending.iter().any(|pending| pending.place == place)
-    }
-
-    fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.topics.iter().all(HashSet::is_empty)
-    }
-}
-
 /// The subscriptions of one worker's clients.
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
@@ -133,7 +98,7 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// Whether there is room for subscriptions to that many names of that many bytes.
     pub(crate) fn has_room(&self, names: usize, bytes: usize) -> bool {
-        self.bytes + names * (TOPIC_COST + INTEREST_COST) + bytes <= MOST_BYTES
+        self.bytes + names * (TOPIC_COST + SEAT_COST + INTEREST_COST) + bytes <= MOST_BYTES
     }
 
     /// Subscribes a client to `names`; `homes` tells the links of a name. The answer comes when the nodes have

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::{Saying, Subscriptions, TopicId};
+use super::{SEAT_COST, Saying, Subscriptions, TopicId};
 use crate::link::LinkId;
 use crate::subscriptions::topic::{Kind, Seat, SeatState, Token, Topic};
 
@@ -75,6 +75,7 @@ impl Subscriptions {
             if seats.iter().all(|seat| seat.link != *link) {
                 seats.push(Seat { link: *link, state: SeatState::Unasked });
                 *self.seated.entry(*link).or_default() += 1;
+                self.bytes += SEAT_COST;
             }
         }
     }
@@ -82,6 +83,7 @@ impl Subscriptions {
     /// Gives up seats of a topic, and tells the nodes that may send its messages.
     pub(super) fn vacate(&mut self, id: TopicId, seats: Vec<Seat>) {
         for Seat { link, state } in seats {
+            self.bytes -= SEAT_COST;
             if let Some(count) = self.seated.get_mut(&link) {
                 *count -= 1;
                 if *count == 0 {

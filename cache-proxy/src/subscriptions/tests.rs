@@ -155,6 +155,18 @@ fn a_refusal_is_passed_on_and_takes_back_what_the_request_changed() {
 }
 
 #[test]
+fn there_is_not_room_for_everything() {
+    let mut subscriptions = Subscriptions::default();
+    assert!(subscriptions.has_room(1_000_000, 40_000_000));
+    assert!(!subscriptions.has_room(1, MOST_BYTES) && !subscriptions.has_room(2_000_000, 0));
+    let links: Vec<LinkId> = (0..100).collect();
+    subscriptions.subscribe(&wish(1, 0, Kind::Pattern), names(&["a"]), |_, _| links.clone());
+    assert_eq!(subscriptions.bytes, TOPIC_COST + INTEREST_COST + 100 * SEAT_COST + 1);
+    subscriptions.forget(client(1));
+    assert_eq!(subscriptions.bytes, 0);
+}
+
+#[test]
 fn a_wait_ends_in_an_error() {
     let mut subscriptions = Subscriptions::default();
     let start = Instant::now();

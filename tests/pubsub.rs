@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
+use crate::binaries::fastcache;
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::eventually::{PATIENCE, eventually};
@@ -319,6 +320,51 @@ fn what_happens_to_keys_is_heard_wherever_they_live() {
         assert_eq!(receive(&mut listening), flat(&["message", "__keyevent@0__:set", &key]));
     }
     assert_eq!(receive(&mut one), flat(&["message", "__keyspace@0__:k7", "set"]));
+}
+
+/// A channel that is named like its keys lives with them, so whoever publishes from inside of the node is heard.
+#[test]
+fn transactions_and_scripts_may_publish() {
+    let cluster = Cluster::over_redis(3, 2);
+    let mut listening = subscriber(&cluster, 1, "2", &["{order}:news".to_owned()]);
+    let mut client = cluster.client(0);
+    let script = "EVAL return(redis.call('PUBLISH',KEYS[1],ARGV[1])) 1 {order}:news from-script";
+    assert_eq!(client.ask(script), ":1\r\n");
+    assert_eq!(receive(&mut listening), flat(&["message", "{order}:news", "from-script"]));
+    assert_eq!(client.ask("MULTI"), "+OK\r\n");
+    for line in ["SET {order}:state paid", "PUBLISH {order}:news paid"] {
+        assert_eq!(client.ask(line), "+QUEUED\r\n");
+    }
+    assert_eq!(client.ask("EXEC"), "*2\r\n+OK\r\n:1\r\n");
+    assert_eq!(receive(&mut listening), flat(&["message", "{order}:news", "paid"]));
+    // What cannot be part of a transaction here spoils it, as anything that Redis refuses to queue.
+    assert_eq!(client.ask("MULTI"), "+OK\r\n");
+    assert!(client.ask("SUBSCRIBE x").starts_with("-ERR "));
+    assert!(client.ask("EXEC").starts_with("-EXECABORT "));
+}
+
+#[test]
+fn the_workers_of_one_proxy_each_hear_for_their_own_clients() {
+    let cluster = Cluster::over_redis(2, 1);
+    let health = format!("http://{}", cluster.health.address);
+    let flags =
+        ["cache-proxy", "--port", "0", "--proxy-id", "wide", "--workers", "3", "--health-service", &health];
+    let wide = Process::spawn("wide", fastcache(&flags));
+    let address = wide.address();
+    let connect = || Client::connect(&address).expect("it listens");
+    eventually("it routes", || match connect().ask("PING").as_str() {
+        "+PONG\r\n" => Ok(()),
+        other => Err(other.to_owned()),
+    });
+    let mut subscribers: Vec<_> = (0..30).map(|_| connect()).collect();
+    for client in &mut subscribers {
+        assert!(client.ask("SUBSCRIBE all").ends_with(":1\r\n"));
+    }
+    let heard = cluster.client(0).ask("PUBLISH all x");
+    assert!([":1\r\n", ":2\r\n", ":3\r\n"].contains(&heard.as_str()), "{heard} workers listen");
+    for client in &mut subscribers {
+        assert_eq!(receive(client), flat(&["message", "all", "x"]));
+    }
 }
 
 /// Our own nodes are a cache and nothing else.

@@ -89,7 +89,7 @@ fn what_is_published_at_one_proxy_is_heard_at_the_others_in_order() {
 }
 
 /// The same words to a redis-server and to the proxies; each is answered with so many replies.
-const CONVERSATION: [(&str, usize); 26] = [
+const CONVERSATION: [(&str, usize); 32] = [
     ("PING", 1),
     ("UNSUBSCRIBE", 1),
     ("UNSUBSCRIBE a b", 2),
@@ -116,6 +116,12 @@ const CONVERSATION: [(&str, usize); 26] = [
     ("PING", 1),
     ("PUBLISH c", 1),
     ("PUBSUB NOPE", 1),
+    ("CLIENT REPLY OFF", 0),
+    ("SUBSCRIBE d", 1),
+    ("UNSUBSCRIBE d", 1),
+    ("PING", 0),
+    ("CLIENT REPLY ON", 1),
+    ("PING", 1),
 ];
 
 #[test]

@@ -33,6 +33,7 @@ impl Dispatcher {
         if !self.subscriptions.has_room(names.len(), names.clone().map(<[u8]>::len).sum()) {
             return self.fail(job.target, "ERR the proxy holds too many subscriptions");
         }
+        self.unmute(client);
         let wish = Wish { client, place, protocol: job.protocol, kind, since: self.now };
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
         subscriptions.subscribe(&wish, names, |kind, name| self.homes(kind, name));
@@ -45,12 +46,20 @@ impl Dispatcher {
     #[cold]
     pub(crate) fn unsubscribe(&mut self, kind: Kind, job: &Job<'_>) {
         let Receiver::Client(client, _) = job.target.receiver() else { return };
+        self.unmute(client);
         let names = job.request.args().skip(1);
         let reply = self.subscriptions.unsubscribe(client, job.protocol, kind, names);
         self.note_subscriptions(client);
         // First what was asked for before.
         self.settle_for(client);
         self.deliver(job.target, &reply);
+    }
+
+    /// Confirmations are pushes, and `CLIENT REPLY` silences none of these.
+    fn unmute(&mut self, client: ClientId) {
+        if let Some(client) = self.client(client) {
+            client.mute(false);
+        }
     }
 
     /// Carries out what a client's request has changed. It is read no further while a node has too much to answer.

@@ -363,7 +363,7 @@ prometheus() {
 # Each on a line, with what Grafana fills in.
 dashboard_queries() {
     jq --raw-output '.. | .expr? // empty | gsub("\\s+"; " ")
-        | gsub("\\$__rate_interval"; "1m") | gsub("\\$\\{?proxy[a-z:]*\\}?"; ".*")' \
+        | gsub("\\$__rate_interval"; "1m") | gsub("\\$\\{?(proxy|node)[a-z:]*\\}?"; ".*")' \
         monitoring/grafana/dashboards/*.json | sort -u
 }
 

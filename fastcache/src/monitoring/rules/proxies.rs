@@ -12,6 +12,7 @@ pub(super) fn rules() -> Vec<Rule> {
         requests_wait(),
         errors(),
         node_connections_fail(),
+        node_answers_slowly(),
         connections_rejected(),
         reports_refused(),
     ]
@@ -208,6 +209,54 @@ fn node_connections_fail() -> Rule {
             "cache_proxy_node_connection_failures_total{instance=\"proxy1\",node=\"node1\"}",
             "0x20 4x70",
         )],
+    }
+}
+
+/// A hundred times what a reply over a local network takes. A node that answers its PING at once may still be slow in
+/// what clients ask of it; the health service cannot see that.
+fn node_answers_slowly() -> Rule {
+    Rule {
+        name: "FastCacheNodeAnswersSlowly",
+        expression: "histogram_quantile(0.99, sum by (node, le) \
+                     (rate(cache_proxy_node_request_duration_seconds_bucket[5m]))) > 0.1",
+        lasting_seconds: 300,
+        severity: Severity::Warning,
+        summary: "One in a hundred requests to {{ $labels.node }} takes more than 0.1 s",
+        description: "What the proxies see of this node, from a request's arrival to the reply. PROXY SLOWLOG GET on a \
+                      proxy names the commands and tells the node's time from the proxy's; SLOWLOG GET tells what the \
+                      nodes executed for long.",
+        anchor: "node-slow",
+        fires: Fires {
+            series: &[
+                (
+                    "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"0.1024\"}",
+                    "0+90x90",
+                ),
+                (
+                    "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"0.2048\"}",
+                    "0+100x90",
+                ),
+                (
+                    "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"+Inf\"}",
+                    "0+100x90",
+                ),
+            ],
+            alerts: &[&[("node", "node1")]],
+        },
+        silent: &[
+            (
+                "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"0.0512\"}",
+                "0+995x90",
+            ),
+            (
+                "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"0.2048\"}",
+                "0+1000x90",
+            ),
+            (
+                "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"+Inf\"}",
+                "0+1000x90",
+            ),
+        ],
     }
 }
 

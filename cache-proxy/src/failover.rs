@@ -14,7 +14,7 @@ use resp::{Limits, Protocol, RequestScanner, encode_request};
 use crate::dispatch::{Dispatcher, Job};
 use crate::failure::Failure;
 use crate::hold::{Held, Sent, Via};
-use crate::link::LinkId;
+use crate::link::{Link, LinkId};
 use crate::outbox::{RareWork, Suspicion};
 use crate::pin::{self, IdlePins, Pin};
 use crate::pipeline::{Pipeline, Waiter};
@@ -83,7 +83,12 @@ impl Dispatcher {
     /// Sends what waits for this link.
     fn send_held(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
-        for held in self.hold.take_if(|held| held.waits_for(id, link)) {
+        let waiting = if link.is_or_was_shared() {
+            self.hold.take_if(|held| held.waits_for(id, link))
+        } else {
+            self.hold.take_pinned(id)
+        };
+        for held in waiting {
             if !held.may_repeat() {
                 self.expire(&held);
                 continue;
@@ -140,7 +145,9 @@ impl Dispatcher {
         }
         let (node, protocol) = (link.node.clone(), link.protocol);
         self.empty(id);
-        if let Some(routing) = self.routing.clone() {
+        // What waits for a pinned link is planned anew by the view that moves its keys.
+        let is_shared = self.links.get(id).is_some_and(Link::is_or_was_shared);
+        if let Some(routing) = self.routing.clone().filter(|_| is_shared) {
             // Keys that moved while their requests were on the way are served elsewhere now.
             self.resend_if(|held| held.node == node && !held.bound && has_moved(held, &routing));
         }

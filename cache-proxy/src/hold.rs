@@ -6,7 +6,7 @@
 //!
 //! Pure.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use cluster::NodeId;
@@ -107,7 +107,12 @@ impl Held {
 /// The requests held by one worker.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
+    /// What waits for shared links, or is to be planned anew.
     queue: VecDeque<Held>,
+    /// What waits for pinned links, by link: when a node dies, thousands of blocked clients each ask for their own.
+    pinned: HashMap<LinkId, Vec<Held>>,
+    /// Their number: it is published with every event.
+    len: usize,
     bytes: usize,
     /// No request's deadline is before this.
     earliest: Option<Instant>,
@@ -117,28 +122,36 @@ impl Hold {
     /// Keeps a request, or gives it back when there is no room.
     pub(crate) fn push(&mut self, held: Held) -> Result<(), Held> {
         // One request is always taken: a large value is no reason to fail.
-        if !self.queue.is_empty() && self.bytes + held.cost() > MOST_BYTES {
+        if !self.is_empty() && self.bytes + held.cost() > MOST_BYTES {
             return Err(held);
         }
         self.bytes += held.cost();
+        self.len += 1;
         self.earliest = Some(self.earliest.map_or(held.deadline, |earliest| earliest.min(held.deadline)));
-        self.queue.push_back(held);
+        match held.via {
+            Via::Pinned(id) => self.pinned.entry(id).or_default().push(held),
+            Via::Shared | Via::Lost => self.queue.push_back(held),
+        }
         Ok(())
     }
 
-    /// Takes out, in order, the requests for which `wanted` holds.
+    /// Takes out the requests for which `wanted` holds; those that wait for a shared link in order.
     pub(crate) fn take_if(&mut self, mut wanted: impl FnMut(&Held) -> bool) -> Vec<Held> {
         let mut taken = Vec::new();
         let mut kept = VecDeque::with_capacity(self.queue.len());
         for held in self.queue.drain(..) {
             if wanted(&held) {
-                self.bytes -= held.cost();
                 taken.push(held);
             } else {
                 kept.push_back(held);
             }
         }
         self.queue = kept;
+        for held in self.pinned.values_mut() {
+            taken.extend(held.extract_if(.., |held| wanted(held)));
+        }
+        self.pinned.retain(|_, held| !held.is_empty());
+        self.note_taken(&taken);
         taken
     }
 
@@ -154,22 +167,30 @@ impl Hold {
 
     /// Notes that a pinned link is gone for good: what waited for it may run on whichever node serves its keys now.
     pub(crate) fn lose_pinned(&mut self, id: LinkId) {
-        for held in self.queue.iter_mut().filter(|held| held.via == Via::Pinned(id)) {
+        for mut held in self.pinned.remove(&id).unwrap_or_default() {
             held.via = Via::Lost;
             if held.sent == Sent::Here {
                 held.sent = Sent::Elsewhere;
             }
+            self.queue.push_back(held);
         }
     }
 
     /// Takes out what waits for this pinned link.
     pub(crate) fn take_pinned(&mut self, id: LinkId) -> Vec<Held> {
-        if self.is_empty() { Vec::new() } else { self.take_if(|held| held.via == Via::Pinned(id)) }
+        let taken = self.pinned.remove(&id).unwrap_or_default();
+        self.note_taken(&taken);
+        taken
+    }
+
+    fn note_taken(&mut self, taken: &[Held]) {
+        self.len -= taken.len();
+        self.bytes -= taken.iter().map(Held::cost).sum::<usize>();
     }
 
     /// Whether something waits for this pinned link.
     pub(crate) fn waits_for_pinned(&self, id: LinkId) -> bool {
-        self.queue.iter().any(|held| held.via == Via::Pinned(id))
+        self.pinned.contains_key(&id)
     }
 
     /// Takes out the requests whose deadline is before `now`. Costs nothing while there are none.
@@ -178,17 +199,18 @@ impl Hold {
             return Vec::new();
         }
         let overdue = self.take_if(|held| held.deadline < now);
-        self.earliest = self.queue.iter().map(|held| held.deadline).min();
+        let left = self.queue.iter().chain(self.pinned.values().flatten());
+        self.earliest = left.map(|held| held.deadline).min();
         overdue
     }
 
     /// The number of requests held.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        self.len == 0
     }
 }
 
@@ -222,6 +244,22 @@ mod tests {
         assert_eq!(lens(hold.take_if(|held| held.node.as_str() == "b")), [2, 4]);
         assert_eq!(hold.bytes, 4 + 2 * size_of::<Held>());
         assert_eq!(lens(hold.take_if(|_| true)), [1, 3]);
+        assert!(hold.is_empty() && hold.bytes == 0);
+    }
+
+    #[test]
+    fn what_waits_for_a_pinned_link_is_that_links_alone() {
+        let mut hold = Hold::default();
+        for (link, bytes) in [(1, 1), (2, 2), (3, 4)] {
+            hold.push(Held { via: Via::Pinned(link), ..held("a", bytes) }).unwrap();
+        }
+        assert!(hold.waits_for_pinned(1) && !hold.waits_for_pinned(4));
+        assert_eq!(hold.take_pinned(1).len(), 1);
+        assert_eq!((hold.waits_for_pinned(1), hold.take_pinned(1).len(), hold.len()), (false, 0, 2));
+        hold.lose_pinned(2);
+        let lost = hold.take_if(|held| held.via == Via::Lost);
+        assert_eq!((lost.len(), lost[0].sent), (1, Sent::Elsewhere));
+        assert_eq!(hold.take_overdue(Instant::now() + Duration::from_secs(1)).len(), 1);
         assert!(hold.is_empty() && hold.bytes == 0);
     }
 

@@ -102,6 +102,11 @@ impl Link {
         }
     }
 
+    /// Whether the requests on it are those of many clients.
+    pub(crate) fn is_or_was_shared(&self) -> bool {
+        matches!(self.pin, None | Some(Pin::Aside))
+    }
+
     /// Whether it carries a large value.
     pub(crate) fn takes_upload(&self) -> bool {
         matches!(self.pin, Some(Pin::Upload(_)))

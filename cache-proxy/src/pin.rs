@@ -123,7 +123,9 @@ impl Dispatcher {
             return;
         }
         self.release(id);
-        self.idle_pins.remove(id);
+        if matches!(self.links[id].pin, Some(Pin::Idle(_))) {
+            self.idle_pins.remove(id);
+        }
         drop(self.hold.take_pinned(id));
         let link = self.links.remove(id);
         if link.up {

@@ -210,3 +210,20 @@ fn a_proxy_that_leaves_answers_who_is_blocked() {
     bench.send(client, "BLPOP k 0");
     assert_eq!(bench.read(client), "*-1\r\n");
 }
+
+#[test]
+fn thousands_of_blocked_clients_follow_their_keys_at_once() {
+    let mut bench = Bench::new(3);
+    let key = bench.key_on("n1", 0);
+    let blocked: Vec<_> = (0..1_000).map(|_| blocked(&mut bench, &key)).collect();
+    for (_, link) in &blocked {
+        bench.worker.link_failed(*link, &Failure::Lost("gone".to_owned()));
+    }
+    bench.set_routable("n1", false);
+    for (client, _) in &blocked {
+        let (link, node) = bench.pinned(*client);
+        assert_ne!(node, "n1");
+        bench.connect_link(link);
+    }
+    assert!(bench.worker.hold.is_empty());
+}

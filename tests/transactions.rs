@@ -62,6 +62,81 @@ fn a_node_that_loses_the_right_to_multi_is_loud_about_it() {
     assert_eq!(next[3], "$1\r\n2\r\n", "nothing of it was executed");
 }
 
+#[test]
+fn a_watched_key_that_another_client_writes_fails_the_transaction() {
+    for cluster in [Cluster::over_redis(3, 2), Cluster::start(3, 2)] {
+        let (mut one, mut other) = (cluster.client(0), cluster.client(1));
+        for line in ["SET {t}a 1", "WATCH {t}a"] {
+            assert_eq!(one.ask(line), "+OK\r\n");
+        }
+        assert_eq!(other.ask("SET {t}a 2"), "+OK\r\n");
+        assert_eq!(
+            pipeline(&mut one, &["MULTI", "SET {t}a 3", "EXEC", "GET {t}a"])[2..],
+            ["*-1\r\n", "$1\r\n2\r\n"]
+        );
+        let retried = ["WATCH {t}a {t}b", "GET {t}a", "MULTI", "SET {t}a 3", "EXEC", "GET {t}a"];
+        assert_eq!(pipeline(&mut one, &retried)[4..], ["*1\r\n+OK\r\n", "$1\r\n3\r\n"]);
+        for end in ["UNWATCH", "RESET"] {
+            one.ask("WATCH {t}a");
+            one.ask(end);
+            other.ask("INCR {t}a");
+            assert_eq!(pipeline(&mut one, &["MULTI", "PING", "EXEC"])[2], "*1\r\n+PONG\r\n", "{end}");
+        }
+        one.ask("HELLO 3");
+        one.ask("WATCH {t}a");
+        other.ask("INCR {t}a");
+        assert_eq!(pipeline(&mut one, &["MULTI", "PING", "EXEC"])[2], "_\r\n");
+    }
+}
+
+#[test]
+fn no_count_is_lost_between_clients_that_watch() {
+    /// Enough that they meet many times.
+    const EACH: u64 = 100;
+    let cluster = Cluster::over_redis(3, 2);
+    let nulls = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for number in 0..4 {
+            let mut client = cluster.client(number % 2);
+            let nulls = &nulls;
+            scope.spawn(move || (0..EACH).for_each(|_| count_up(&mut client, nulls)));
+        }
+    });
+    let total = cluster.client(0).ask("GET counter");
+    assert_eq!(total, format!("$3\r\n{}\r\n", 4 * EACH));
+    assert!(nulls.load(Ordering::Relaxed) > 0, "they never met, so nothing was tried");
+}
+
+/// Reads, adds one and writes, until nobody wrote in between.
+fn count_up(client: &mut Client, nulls: &AtomicU64) {
+    loop {
+        let replies = pipeline(client, &["WATCH counter", "GET counter"]);
+        let seen = replies[1].lines().nth(1).and_then(|digits| digits.parse::<u64>().ok()).unwrap_or(0);
+        let set = format!("SET counter {}", seen + 1);
+        match pipeline(client, &["MULTI", &set, "EXEC"])[2].as_str() {
+            "*1\r\n+OK\r\n" => return,
+            "*-1\r\n" => drop(nulls.fetch_add(1, Ordering::Relaxed)),
+            other => panic!("EXEC answered {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn who_watches_while_the_node_dies_tries_again_and_sees_no_error() {
+    let cluster = &mut Cluster::over_redis(3, 1);
+    let mut client = cluster.client(0);
+    let index = (0..3).find(|index| {
+        client.ask("SET counter 0");
+        cluster.node_client(*index).ask("EXISTS counter") == ":1\r\n"
+    });
+    assert_eq!(client.ask("WATCH counter"), "+OK\r\n");
+    let node = index.expect("a node has the key");
+    cluster.nodes[node].process.kill();
+    assert_eq!(pipeline(&mut client, &["MULTI", "SET counter 1", "EXEC"])[2], "*-1\r\n");
+    count_up(&mut client, &AtomicU64::new(0));
+    assert_eq!(client.ask("GET counter"), "$1\r\n1\r\n", "the stand-in began without it");
+}
+
 /// Numbers of an array of two.
 fn pair(reply: &str) -> (String, String) {
     let numbers: Vec<_> = reply.lines().filter(|line| !line.starts_with(['*', '$'])).collect();

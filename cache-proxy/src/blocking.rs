@@ -71,7 +71,7 @@ impl Dispatcher {
 }
 
 /// What Redis answers to a blocking request whose time is up.
-fn null_in(protocol: Protocol) -> &'static [u8] {
+pub(crate) fn null_in(protocol: Protocol) -> &'static [u8] {
     match protocol {
         Protocol::Resp2 => b"*-1\r\n",
         Protocol::Resp3 => b"_\r\n",

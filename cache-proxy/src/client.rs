@@ -11,6 +11,7 @@ use crate::link::LinkId;
 use crate::replies::{Place, Replies, SpareBuffers};
 use crate::transaction::Transaction;
 use crate::upload::Upload;
+use crate::watch::Watch;
 
 /// Output capacity an idle client keeps. 4 KiB hold 32 replies of 100 bytes, so a busy client does not
 /// allocate; 10 000 idle ones hold 40 MB at most.
@@ -55,6 +56,8 @@ pub(crate) struct Client {
     pub(crate) special: bool,
     /// What it has said since MULTI.
     pub(crate) transaction: Option<Box<Transaction>>,
+    /// What it watches.
+    pub(crate) watch: Option<Box<Watch>>,
     pub(crate) wants: Wants,
     /// It said QUIT or broke the protocol: what it is owed is written, then it is closed.
     pub(crate) closing: bool,
@@ -104,6 +107,7 @@ impl Client {
             authenticated,
             special: !authenticated,
             transaction: None,
+            watch: None,
             wants: Wants::Replies,
             closing: false,
             killed: false,

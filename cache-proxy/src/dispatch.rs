@@ -167,6 +167,7 @@ impl Dispatcher {
         let Some(client) = self.client(id) else { return };
         let (pinned, halts_links) = (client.pinned(), client.halts_links);
         let subscribed = client.subscribed;
+        self.end_watch(id);
         self.clients.remove(id.index as usize);
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
         // At once: a node that still sees it blocked would give it an element that nobody gets.

@@ -13,6 +13,7 @@ use resp::Request;
 use crate::dispatch::{Dispatcher, Job};
 use crate::failure::Failure;
 use crate::link::LinkId;
+use crate::pin::Pin;
 use crate::pipeline::Waiter;
 use crate::refuse::{NO_VIEW, unasked};
 use crate::target::{ClientId, Receiver, Target, UnitId};
@@ -29,9 +30,11 @@ impl Dispatcher {
             "multi" => self.multi(id, job.target),
             "exec" => self.exec(id, job),
             "discard" => self.discard(id, job.target),
-            // Nothing is watched.
-            "unwatch" => self.deliver(job.target, b"+OK\r\n"),
-            _ => self.watch(id, job.target),
+            "unwatch" => {
+                self.end_watch(id);
+                self.deliver(job.target, b"+OK\r\n");
+            }
+            _ => self.watch(id, command, job),
         }
     }
 
@@ -46,23 +49,16 @@ impl Dispatcher {
 
     fn discard(&mut self, id: ClientId, target: Target) {
         match self.end_transaction(id) {
-            Some(_) => self.deliver(target, b"+OK\r\n"),
+            Some(_) => {
+                self.end_watch(id);
+                self.deliver(target, b"+OK\r\n");
+            }
             None => self.fail(target, "ERR DISCARD without MULTI"),
         }
     }
 
     pub(crate) fn end_transaction(&mut self, id: ClientId) -> Option<Box<Transaction>> {
         self.client(id)?.set_transaction(None)
-    }
-
-    fn watch(&mut self, id: ClientId, target: Target) {
-        let in_transaction = self.client(id).is_some_and(|client| client.transaction.is_some());
-        let text = if in_transaction {
-            "ERR WATCH inside MULTI is not allowed"
-        } else {
-            "ERR 'watch' is not served by the proxy"
-        };
-        self.fail(target, text);
     }
 
     /// Queues the command of a client that has said `MULTI`.
@@ -88,11 +84,19 @@ impl Dispatcher {
     }
 
     fn exec(&mut self, id: ClientId, job: &Job<'_>) {
+        let Some(client) = self.client(id) else { return };
+        if client.transaction.is_some() && client.watch.is_some() && self.must_wait(job.target) {
+            return;
+        }
         let Some(transaction) = self.end_transaction(id) else {
             return self.fail(job.target, "ERR EXEC without MULTI");
         };
         if transaction.is_aborted() {
+            self.end_watch(id);
             return self.fail(job.target, "EXECABORT Transaction discarded because of previous errors.");
+        }
+        if let Some(watch) = self.client(id).and_then(|client| client.watch.take()) {
+            return self.exec_watched(&watch, *transaction, job);
         }
         if transaction.len() == 0 {
             return self.deliver(job.target, b"*0\r\n");
@@ -180,6 +184,10 @@ impl Dispatcher {
         let text =
             format!("ERR node {} refused MULTI ({why}): the commands were executed one by one", link.node);
         self.fail(target, &text);
+        if self.links[id].pin == Some(Pin::Released) {
+            // It still watches.
+            self.drop_pinned(id);
+        }
     }
 
     /// Gives a unit's reply to whoever said `EXEC`.
@@ -201,6 +209,6 @@ impl Dispatcher {
 }
 
 /// Why nothing of a transaction was executed, in the form that Redis gives it.
-fn aborted(why: &str) -> String {
+pub(crate) fn aborted(why: &str) -> String {
     format!("EXECABORT Transaction discarded because of: {why}")
 }

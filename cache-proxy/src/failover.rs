@@ -11,6 +11,7 @@ use cluster::{NodeId, NodeIndex, ReportKind, Routing};
 use commands::Class;
 use resp::{Limits, Protocol, RequestScanner, encode_request};
 
+use crate::blocking::null_in;
 use crate::dispatch::{Dispatcher, Job};
 use crate::failure::Failure;
 use crate::hold::{Held, Sent, Via};
@@ -20,6 +21,7 @@ use crate::pin::{self, IdlePins, Pin};
 use crate::pipeline::{Pipeline, Waiter};
 use crate::target::{Receiver, Target};
 use crate::unit;
+use crate::watch::is_watched;
 
 /// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
 /// keeps it informed.
@@ -157,6 +159,8 @@ impl Dispatcher {
                 self.drop_pinned(id);
                 self.send_held_for(&node, protocol);
             }
+            Some(Pin::Watching(client)) => self.watching_failed(id, client),
+            Some(Pin::Released) => self.released_failed(id),
             Some(_) => self.pinned_failed(id),
             None => {}
         }
@@ -311,6 +315,9 @@ impl Dispatcher {
         }
         if held.bound {
             return self.deliver_absent(held.target);
+        }
+        if is_watched(held) {
+            return self.deliver(held.target, null_in(held.protocol));
         }
         let mut scanner = RequestScanner::new(Limits::default());
         let Ok(Some(_)) = scanner.scan(&held.wire) else {

@@ -53,6 +53,8 @@ pub(crate) enum Via {
     Pinned(LinkId),
     /// That one is gone: the request is planned anew.
     Lost,
+    /// None: it cannot be sent again, and waits for a view without its node.
+    Verdict,
 }
 
 impl Via {
@@ -94,7 +96,7 @@ impl Held {
         match self.via {
             Via::Shared => link.pin.is_none() && self.node == link.node && self.protocol == link.protocol,
             Via::Pinned(pinned) => pinned == id,
-            Via::Lost => false,
+            Via::Lost | Via::Verdict => false,
         }
     }
 
@@ -130,7 +132,7 @@ impl Hold {
         self.earliest = Some(self.earliest.map_or(held.deadline, |earliest| earliest.min(held.deadline)));
         match held.via {
             Via::Pinned(id) => self.pinned.entry(id).or_default().push(held),
-            Via::Shared | Via::Lost => self.queue.push_back(held),
+            Via::Shared | Via::Lost | Via::Verdict => self.queue.push_back(held),
         }
         Ok(())
     }

@@ -94,6 +94,7 @@ mod turn;
 mod unit;
 mod upload;
 mod view_follower;
+mod watch;
 mod worker;
 
 use std::ffi::OsString;

@@ -36,6 +36,10 @@ pub(crate) enum Pin {
     Aside,
     /// This client is blocked.
     Blocked(ClientId),
+    /// This client watches keys.
+    Watching(ClientId),
+    /// Nobody any more, once what is on its way is answered.
+    Released,
     /// The subscriptions of all clients; it carries none since then.
     Subscriber { unused_since: Option<Instant> },
     /// This client's large value is on its way.
@@ -147,7 +151,8 @@ impl Dispatcher {
                 }
             }
             Pin::Upload(id) => self.upload_lost_its_link(id),
-            Pin::Idle(_) | Pin::Aside | Pin::Subscriber { .. } => {}
+            Pin::Watching(id) => self.forget_watch(id),
+            Pin::Idle(_) | Pin::Aside | Pin::Released | Pin::Subscriber { .. } => {}
         }
     }
 
@@ -161,7 +166,8 @@ impl Dispatcher {
                 self.unpin(id);
             }
             Some(Pin::Upload(_)) => self.unpin(id),
-            Some(Pin::Aside) if link.pipeline.is_empty() => self.unpin(id),
+            Some(Pin::Watching(client)) => self.watch_confirmed(client),
+            Some(Pin::Aside | Pin::Released) if link.pipeline.is_empty() => self.unpin(id),
             Some(_) | None => {}
         }
     }
@@ -200,7 +206,7 @@ impl Dispatcher {
 /// serves now.
 pub(crate) fn has_moved_away(link: &Link, routing: &Routing) -> bool {
     let waits = |waiter: &Waiter| waiter.target != Target::HANDSHAKE;
-    matches!(link.pin, Some(Pin::Blocked(_)))
+    matches!(link.pin, Some(Pin::Blocked(_) | Pin::Watching(_) | Pin::Released))
         && link.pipeline.unanswered().any(|request| {
             waits(&request.waiter) && crate::failover::keys_have_moved(request.wire, &link.node, routing)
         })

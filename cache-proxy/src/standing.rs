@@ -52,6 +52,7 @@ impl Dispatcher {
         match command.name {
             "exec" if !fits => {
                 self.end_transaction(id);
+                self.end_watch(id);
                 self.fail(target, WRONG_EXEC);
                 true
             }
@@ -72,6 +73,7 @@ impl Dispatcher {
     pub(crate) fn reset(&mut self, id: ClientId) {
         let authenticated = self.config.password.is_none();
         self.forget_subscriptions(id);
+        self.end_watch(id);
         if let Some(client) = self.client(id) {
             client.switch_to(Protocol::Resp2);
             client.name.clear();

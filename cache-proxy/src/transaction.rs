@@ -122,6 +122,11 @@ impl Transaction {
         }
     }
 
+    /// Its first key.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
     /// The node that serves all its keys now. They were checked one by one, so they are looked at again only when
     /// the view has changed meanwhile.
     ///

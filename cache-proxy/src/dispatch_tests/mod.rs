@@ -14,5 +14,6 @@ mod replies;
 mod requests;
 mod transactions;
 mod uploads;
+mod watch;
 
 pub(crate) use bench::Bench;

@@ -38,6 +38,31 @@ fn send(client: &mut Client, line: &str) {
 }
 
 #[test]
+fn whoever_waits_at_our_nodes_gets_what_another_gives() {
+    let cluster = Cluster::start(3, 2);
+    let mut giver = cluster.client(1);
+    for (wait, give, expected) in [
+        ("BZPOPMIN k6 0", "ZADD k6 1 v", "*3\r\n$2\r\nk6\r\n$1\r\nv\r\n$1\r\n1\r\n"),
+        ("BZMPOP 0 1 k7 MAX", "ZADD k7 1 v", "*2\r\n$2\r\nk7\r\n*1\r\n*2\r\n$1\r\nv\r\n$1\r\n1\r\n"),
+    ] {
+        let mut waiter = cluster.client(0);
+        send(&mut waiter, wait);
+        until_blocked(&cluster, 1);
+        assert!(!giver.ask(give).starts_with('-'));
+        assert_eq!(receive(&mut waiter), expected, "{wait}");
+        assert_eq!(waiter.ask("BZPOPMAX nothing 0.01"), "*-1\r\n");
+    }
+    // Nothing is taken for a client that is gone.
+    let mut gone = cluster.client(0);
+    send(&mut gone, "BZPOPMIN k8 0");
+    until_blocked(&cluster, 1);
+    drop(gone);
+    until_blocked(&cluster, 0);
+    assert_eq!(giver.ask("ZADD k8 1 v"), ":1\r\n");
+    assert_eq!(giver.ask("ZCARD k8"), ":1\r\n");
+}
+
+#[test]
 fn whoever_waits_gets_what_another_gives() {
     let cluster = Cluster::over_redis(3, 2);
     let mut giver = cluster.client(1);

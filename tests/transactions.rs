@@ -1,4 +1,4 @@
-//! Transactions over stock Redis nodes: as one or not at all, for every observer, also while a node dies.
+//! Transactions over stock Redis nodes and over ours: as one or not at all, for every observer, also while a node dies.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -146,7 +146,15 @@ fn pair(reply: &str) -> (String, String) {
 
 #[test]
 fn both_keys_of_a_transaction_are_always_equal_while_nodes_die_and_come_back() {
-    let mut cluster = Cluster::over_redis(5, 2);
+    stay_equal_while_nodes_die_and_come_back(Cluster::over_redis(5, 2));
+}
+
+#[test]
+fn both_keys_of_a_transaction_are_always_equal_on_our_nodes_too() {
+    stay_equal_while_nodes_die_and_come_back(Cluster::start(5, 2));
+}
+
+fn stay_equal_while_nodes_die_and_come_back(mut cluster: Cluster) {
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     let client_of = |cluster: &Cluster, number: usize| cluster.client(number % 2);
     let clients: Vec<_> = (0..6).map(|number| client_of(&cluster, number)).collect();

@@ -7,6 +7,7 @@ use crate::binaries::fastcache;
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
+use crate::process::Process;
 use crate::up::Up;
 
 /// Found nowhere by chance.
@@ -71,6 +72,7 @@ fn a_node_that_does_not_take_the_password_is_said_to_be_just_that() {
         let told = node["errorMessage"].as_str().unwrap_or_default();
         if told.starts_with(problem) { Ok(()) } else { Err(node.to_string()) }
     });
+    until_log_tells(&cluster.health.process, problem);
     // The others do its work meanwhile.
     write_and_read(&mut client, 3);
 
@@ -79,6 +81,24 @@ fn a_node_that_does_not_take_the_password_is_said_to_be_just_that() {
     assert_eq!(node.ask(&format!("CONFIG SET requirepass {PASSWORD}")), "+OK\r\n");
     cluster.until_nodes_are("HEALTHY", |_| true);
     write_and_read(&mut client, 4);
+}
+
+#[test]
+fn a_proxy_with_a_wrong_password_says_so() {
+    let mut cluster = Cluster::with_password(2, 1, PASSWORD);
+    cluster.proxies[0].process.kill();
+    cluster.restart_proxy_with_password(0, "other");
+    until_log_tells(
+        &cluster.proxies[0].process,
+        "the node does not take the password (--node-password): WRONGPASS",
+    );
+}
+
+fn until_log_tells(process: &Process, what: &str) {
+    eventually("the log tells what is wrong", || match process.log() {
+        log if log.contains(what) => Ok(()),
+        log => Err(log),
+    });
 }
 
 /// A running cluster is given a password: first those who log in know it, then the nodes ask for it.

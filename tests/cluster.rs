@@ -210,6 +210,13 @@ impl Cluster {
         self.until_every_proxy_serves();
     }
 
+    /// The same with another password than the nodes take.
+    pub(crate) fn restart_proxy_with_password(&mut self, index: usize, password: &'static str) {
+        let right = self.setup.password.replace(password);
+        self.proxies[index].restart(&self.setup);
+        self.setup.password = right;
+    }
+
     /// Starts the killed health service again, with what it had saved, at its old address.
     pub(crate) fn restart_health(&mut self) {
         self.health.restart(&self.setup);

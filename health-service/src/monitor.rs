@@ -29,8 +29,8 @@ use crate::verdict::{Action, Cause, Event, Failure, MemberIndex, ProbeId, Transi
 /// reports cannot hold a view back.
 const MAX_BATCH: usize = 256;
 
-/// Pause between two log lines about the checker's own shortages; the metric counts each of them.
-const SHORTAGE_PAUSE: Duration = Duration::from_secs(10);
+/// Pause between two log lines about the checker's own shortages, or about logins; the metric counts each of them.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Drives one verdict.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ pub struct Monitor {
     waiting: HashMap<MemberIndex, Vec<oneshot::Sender<()>>>,
     frozen: bool,
     shortage_noted: Option<Instant>,
+    login_noted: Option<Instant>,
 }
 
 /// What one batch of events asked for.
@@ -98,6 +99,7 @@ impl Monitor {
             waiting: HashMap::new(),
             frozen: false,
             shortage_noted: None,
+            login_noted: None,
         }
     }
 
@@ -135,13 +137,14 @@ impl Monitor {
             Event::Probed(id, outcome) => {
                 match outcome {
                     Ok(success) => {
-                        if let Some(kind) = self.board.read(|verdict, _| verdict.kind_of(*id)) {
+                        if let Some(kind) = self.board.read(|verdict, _| Some(verdict.member_of(*id)?.kind)) {
                             self.metrics.observe_probe(kind, success.response_time);
                         }
                     }
                     Err(failure) => {
                         self.metrics.count_failure(failure);
                         self.note_shortage(failure);
+                        self.note_login(*id, failure);
                     }
                 }
                 if let Some(waiting) =
@@ -226,10 +229,23 @@ impl Monitor {
 
     /// A checker that cannot look says so, but not for each of its members.
     fn note_shortage(&mut self, failure: &Failure) {
-        let quiet = self.shortage_noted.is_some_and(|at| at.elapsed() < SHORTAGE_PAUSE);
+        let quiet = self.shortage_noted.is_some_and(|at| at.elapsed() < COMPLAINT_PAUSE);
         if matches!(failure, Failure::Local(_)) && !quiet {
             tracing::error!(%failure, "a probe could not be made: it counts neither for nor against a member");
             self.shortage_noted = Some(Instant::now());
+        }
+    }
+
+    /// A node that lives and lets nobody in is for an operator to put right: it is told even when that is no
+    /// transition, but not for each of them.
+    fn note_login(&mut self, probe: ProbeId, failure: &Failure) {
+        let quiet = self.login_noted.is_some_and(|at| at.elapsed() < COMPLAINT_PAUSE);
+        if !matches!(failure, Failure::Login(_)) || quiet {
+            return;
+        }
+        if let Some(id) = self.board.read(|verdict, _| Some(verdict.member_of(probe)?.id.clone())) {
+            tracing::error!(member = %id, %failure, "cannot log in");
+            self.login_noted = Some(Instant::now());
         }
     }
 

@@ -258,11 +258,10 @@ impl Verdict {
         cause.map(|cause| Touched { member: index, from, cause })
     }
 
-    /// The kind of member that a probe on its way is about; `None` when it is over.
+    /// The member that a probe on its way is about; `None` when it is over.
     #[must_use]
-    pub fn kind_of(&self, probe: ProbeId) -> Option<NodeType> {
-        let member = self.in_flight.get(&probe)?.member;
-        self.members.get(member.0).map(|member| member.kind)
+    pub fn member_of(&self, probe: ProbeId) -> Option<&Member> {
+        self.members.get(self.in_flight.get(&probe)?.member.0)
     }
 
     fn take_outcome(&mut self, now: Timestamp, id: ProbeId, outcome: Outcome) -> Option<Touched> {

@@ -27,6 +27,7 @@ mod client_list;
 mod command_table;
 mod config;
 mod count;
+mod deliver;
 mod desk;
 mod dispatch;
 #[cfg(test)]

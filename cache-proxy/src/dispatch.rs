@@ -44,12 +44,6 @@ use crate::unit::Unit;
 /// deadlines, in case the node is just coming back.
 const LEAST_HOLD: Duration = Duration::from_millis(50);
 
-/// A link with this many bytes on their way stops the clients that feed it …
-pub(crate) const CHOKE_AT: usize = 4 * 1024 * 1024;
-
-/// … until it is down to this many.
-const RELEASE_AT: usize = 1024 * 1024;
-
 /// The state of one worker.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
@@ -277,65 +271,6 @@ impl Dispatcher {
             self.outbox.links.push(id);
         }
         self.choke_if_full(id, job.target);
-    }
-
-    /// Stops reading the client behind `target` when the link has too much on its way.
-    #[inline]
-    pub(crate) fn choke_if_full(&mut self, id: LinkId, target: Target) {
-        if self.links[id].pipeline.held_bytes() > CHOKE_AT {
-            self.choke(id, target);
-        }
-    }
-
-    /// Stops reading the client behind `target` until the link has drained.
-    #[cold]
-    fn choke(&mut self, link: LinkId, target: Target) {
-        if let Some(id) = self.client_behind(target) {
-            self.choke_client(link, id);
-        }
-    }
-
-    /// Stops reading a client until the link has drained.
-    pub(crate) fn choke_client(&mut self, link: LinkId, id: ClientId) {
-        if let Some(client) = self.client(id).filter(|client| !client.choked) {
-            client.choked = true;
-            let link = &mut self.links[link];
-            link.choked.push(id);
-            link.traffic.choked.add(1);
-        }
-    }
-
-    pub(crate) fn client_behind(&self, mut target: Target) -> Option<ClientId> {
-        loop {
-            match target.receiver() {
-                Receiver::Client(id, _) => return Some(id),
-                Receiver::Part(gather, _) => target = self.gathers.get(gather as usize)?.target,
-                Receiver::Unit(unit) => target = self.units.get(unit as usize)?.target,
-                Receiver::Handshake
-                | Receiver::Nobody
-                | Receiver::Subscription(_)
-                | Receiver::Figures(..) => return None,
-            }
-        }
-    }
-
-    /// Lets the clients go on that a link had stopped, once it has drained.
-    #[inline]
-    pub(crate) fn release_if_drained(&mut self, id: LinkId) {
-        let link = &self.links[id];
-        if !link.choked.is_empty() && link.pipeline.held_bytes() < RELEASE_AT {
-            self.release(id);
-        }
-    }
-
-    /// Lets the clients go on that a link had stopped.
-    pub(crate) fn release(&mut self, link: LinkId) {
-        for id in std::mem::take(&mut self.links[link].choked) {
-            if let Some(client) = self.client(id) {
-                client.choked = false;
-                self.outbox.rare.push(RareWork::Rouse(id));
-            }
-        }
     }
 
     /// Keeps a request for a link that is not up.

@@ -21,6 +21,7 @@ mod answer;
 mod aside;
 mod backlog;
 mod blocking;
+mod choke;
 mod client;
 mod client_list;
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod figures;
 mod gather;
 mod grouping;
 mod handling;
+mod handshake;
 mod histogram;
 mod hold;
 mod info;

@@ -11,7 +11,8 @@ use cluster::NodeIndex;
 use commands::Class;
 use resp::{Elements, Encoder, Protocol, encode_request};
 
-use crate::dispatch::{CHOKE_AT, Dispatcher};
+use crate::choke::CHOKE_AT;
+use crate::dispatch::Dispatcher;
 use crate::link::LinkId;
 use crate::outbox::RareWork;
 use crate::pin::Pin;

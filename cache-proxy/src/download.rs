@@ -139,7 +139,7 @@ impl Dispatcher {
         enough
     }
 
-    fn halt(&mut self, link: LinkId, id: ClientId) {
+    pub(crate) fn halt(&mut self, link: LinkId, id: ClientId) {
         let now = self.now;
         let Some(download) = self.links[link].download.as_mut() else { return };
         download.halted = true;
@@ -265,7 +265,7 @@ impl Dispatcher {
 }
 
 /// Who gets the reply that comes next over the link. Of a unit's replies only the last one is somebody's.
-fn in_turn(link: &Link, units: &Slab<Unit>) -> Option<Target> {
+pub(crate) fn in_turn(link: &Link, units: &Slab<Unit>) -> Option<Target> {
     let waiter = link.pipeline.due();
     waiter.map(|waiter| waiter.target).or_else(|| awaits_exec(link.pipeline.unit_in_turn()?.target, units))
 }

@@ -10,6 +10,7 @@ mod chaos;
 mod client;
 mod clients;
 mod cluster;
+mod crowd;
 mod data;
 mod differential;
 mod entry;

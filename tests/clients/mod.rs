@@ -21,7 +21,7 @@ use crate::haproxy::Haproxy;
 use crate::literals;
 
 /// What a client is asked to do, in this order.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "connect",
     "pipeline",
     "MGET",
@@ -30,12 +30,14 @@ const STEPS: [&str; 11] = [
     "scan",
     "pub/sub",
     "script",
+    "transaction",
     "blocking pop",
     "1 MB value",
     RECONNECT,
 ];
 /// Those of them that our own nodes know.
-const OWN_STEPS: [&str; 7] = ["connect", "pipeline", "MGET", "zset", "scan", "1 MB value", RECONNECT];
+const OWN_STEPS: [&str; 8] =
+    ["connect", "pipeline", "MGET", "zset", "scan", "transaction", "1 MB value", RECONNECT];
 const RECONNECT: &str = "reconnect";
 
 /// By the step; a step that a tool has no use for is missing.

@@ -46,7 +46,7 @@ pub static PROGRAM: Program = Program {
             Some("ADMIN_PORT"),
             None,
             Kind::Port,
-            "Port for /livez, /readyz and /metrics; none when unset",
+            "Port for /livez, /readyz, /metrics, and as JSON for what PROXY tells; none when unset",
         ),
         Setting::new(
             "proxy-id",

@@ -97,6 +97,9 @@ struct Mark {
 /// long, and a node that does not answer leaves no more marks than this goes into its timeout.
 const MARK_EVERY: Duration = Duration::from_millis(1);
 
+/// Marks kept allocated when there are none: a node that answers within 16 ms needs no more.
+const KEPT_MARKS: usize = 16;
+
 impl Pipeline {
     /// Appends a request.
     #[inline]
@@ -144,6 +147,9 @@ impl Pipeline {
         let answered = self.pushed - self.waiters.len() as u64;
         while self.marks.front().is_some_and(|mark| mark.pushed <= answered) {
             self.marks.pop_front();
+        }
+        if self.marks.is_empty() {
+            self.marks.shrink_to(KEPT_MARKS);
         }
         self.marks.push_back(Mark { at: now, pushed: self.pushed });
     }
@@ -334,6 +340,31 @@ mod tests {
         pipeline.mark_sent(1);
         assert_eq!(pipeline.pop().unwrap().target, target(0));
         assert_eq!(pipeline.held_bytes(), 0);
+    }
+
+    #[test]
+    fn it_is_known_when_a_request_was_written() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        let mut pipeline = Pipeline::default();
+        let write = |pipeline: &mut Pipeline, wire: &str, millis| {
+            pushed(pipeline, &[wire]);
+            pipeline.note_write(at(millis));
+            pipeline.mark_sent(pipeline.unsent().len());
+        };
+        assert_eq!(pipeline.first(), None);
+        write(&mut pipeline, "a", 0);
+        write(&mut pipeline, "b", 10);
+        write(&mut pipeline, "c", 20);
+        for expected in [(&b"a"[..], at(0)), (b"b", at(10)), (b"c", at(20))] {
+            assert_eq!(pipeline.first(), Some(expected));
+            pipeline.pop();
+        }
+        (0..10_000).for_each(|millis| write(&mut pipeline, "x", 30 + millis));
+        while pipeline.pop().is_some() {}
+        write(&mut pipeline, "d", 20_000);
+        assert_eq!(pipeline.first(), Some((&b"d"[..], at(20_000))));
+        assert!(pipeline.marks.capacity() <= 2 * KEPT_MARKS, "a node's silence is given back");
     }
 
     #[test]

@@ -270,3 +270,15 @@ fn a_slow_log_of_no_length_keeps_nothing() {
     get(&mut bench, client, "k", Duration::from_secs(1), "$1\r\nv\r\n");
     assert_eq!(bench.inquire(client, "PROXY SLOWLOG LEN"), ":0\r\n");
 }
+
+#[test]
+fn the_proxy_is_not_asked_in_a_transaction_nor_by_strangers() {
+    let mut bench = Bench::with_flags(1, &["--requirepass", "secret"]);
+    let client = bench.client();
+    assert_eq!(bench.inquire(client, "PROXY VIEW"), "-NOAUTH Authentication required.\r\n");
+    bench.send(client, "AUTH secret");
+    bench.send(client, "MULTI");
+    assert_eq!(bench.read(client), "+OK\r\n+OK\r\n");
+    let refused = "-ERR Command not allowed inside a transaction\r\n";
+    assert_eq!(bench.inquire(client, "PROXY VIEW"), refused);
+}

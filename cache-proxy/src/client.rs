@@ -257,7 +257,8 @@ impl Client {
     /// Bytes that the proxy keeps for it.
     pub(crate) fn kept(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
-        self.backlog() + self.unread + queued
+        let uploading = self.upload.as_ref().map_or(0, |upload| upload.held_bytes());
+        self.backlog() + self.unread + queued + uploading
     }
 
     /// Replies still owed.

@@ -41,6 +41,8 @@ pub(crate) enum Passage {
 pub(crate) struct Upload {
     since: Instant,
     way: Way,
+    /// Bytes of it that the node has not taken.
+    ahead: usize,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,15 @@ enum Way {
 }
 
 impl Upload {
+    fn new(since: Instant, way: Way) -> Box<Self> {
+        Box::new(Self { since, way, ahead: 0 })
+    }
+
+    /// Bytes of it that the proxy holds.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.ahead
+    }
+
     /// The link that it occupies.
     pub(crate) fn link(&self) -> Option<LinkId> {
         match self.way {
@@ -119,7 +130,7 @@ impl Dispatcher {
         }
         let link = self.pin(node, protocol, Pin::Upload(id))?;
         let deadline = self.deadline(since, self.links[link].down_since);
-        self.client(id)?.upload = Some(Box::new(Upload { since, way: Way::Waiting { link, deadline } }));
+        self.client(id)?.upload = Some(Upload::new(since, Way::Waiting { link, deadline }));
         Some(link)
     }
 
@@ -128,7 +139,7 @@ impl Dispatcher {
         let Some(client) = self.client(id) else { return Passage::Closed };
         let target = Target::client(id, client.expect());
         client.barrier = true;
-        client.upload = Some(Box::new(Upload { since, way: Way::Flowing { link, node, target, class } }));
+        client.upload = Some(Upload::new(since, Way::Flowing { link, node, target, class }));
         self.stats.requests += 1;
         self.published.traffic.class(class).requests.add(1);
         Passage::Open
@@ -152,7 +163,7 @@ impl Dispatcher {
     fn lose_upload(&mut self, id: ClientId, since: Instant, text: String) -> Passage {
         let Some(client) = self.client(id) else { return Passage::Closed };
         let target = Target::client(id, client.expect());
-        client.upload = Some(Box::new(Upload { since, way: Way::Lost { target, text } }));
+        client.upload = Some(Upload::new(since, Way::Lost { target, text }));
         self.stats.requests += 1;
         Passage::Open
     }
@@ -173,10 +184,18 @@ impl Dispatcher {
             link.heard = now;
         }
         link.pipeline.stream(piece);
-        let is_ahead = link.pipeline.unsent().len() > STREAM_AHEAD;
+        let ahead = link.pipeline.unsent().len();
         self.list_link(link_id);
-        if is_ahead {
+        self.note_ahead(id, ahead);
+        self.note_growth(piece.len());
+        if ahead > STREAM_AHEAD {
             self.choke_client(link_id, id);
+        }
+    }
+
+    fn note_ahead(&mut self, id: ClientId, bytes: usize) {
+        if let Some(upload) = self.client(id).and_then(|client| client.upload.as_mut()) {
+            upload.ahead = bytes;
         }
     }
 
@@ -219,7 +238,11 @@ impl Dispatcher {
         let now = self.now;
         let Some(link) = self.links.get_mut(link_id) else { return };
         link.heard = now;
-        if link.pipeline.unsent().len() <= STREAM_AHEAD / 2 {
+        let ahead = link.pipeline.unsent().len();
+        if let Some(Pin::Upload(id)) = link.pin {
+            self.note_ahead(id, ahead);
+        }
+        if ahead <= STREAM_AHEAD / 2 {
             self.release(link_id);
         }
     }

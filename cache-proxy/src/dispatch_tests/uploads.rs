@@ -109,11 +109,14 @@ fn a_client_is_read_no_faster_than_its_node_takes() {
         pieces += 1;
     }
     assert_eq!(pieces, 5);
+    let kept = |bench: &mut Bench| bench.worker.client(client).unwrap().kept();
+    assert_eq!(kept(&mut bench), 5 * piece.len(), "it counts for maxmemory-clients");
     bench.worker.links[link].pipeline.mark_sent(piece.len());
     bench.worker.upload_written(link);
     assert!(!bench.worker.may_upload(client), "too much is left");
     taken(&mut bench, link);
     assert!(bench.worker.may_upload(client));
+    assert_eq!(kept(&mut bench), 0);
     let rouses = |work: &RareWork| matches!(work, RareWork::Rouse(id) if *id == client);
     assert!(bench.worker.outbox.rare.iter().any(rouses), "it is told");
 }

@@ -24,6 +24,11 @@ fn stock_redis_nodes_with_a_password_serve_fail_and_come_back() {
     serve_fail_and_come_back(Cluster::over_redis_with_password(3, 1, PASSWORD));
 }
 
+#[test]
+fn stock_redis_nodes_with_a_user_serve_fail_and_come_back() {
+    serve_fail_and_come_back(Cluster::over_redis_with_user(3, 1, PASSWORD));
+}
+
 fn serve_fail_and_come_back(mut cluster: Cluster) {
     let mut client = cluster.client(0);
     write_and_read(&mut client, 0);

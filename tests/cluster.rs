@@ -30,6 +30,8 @@ pub(crate) struct Member {
 struct Program {
     command: fn(&Setup, &str, &str) -> Command,
     await_ready: fn(&Member),
+    /// A user that nodes of this kind have beside the default one.
+    user: Option<&'static str>,
 }
 
 /// What the command lines are made of.
@@ -40,6 +42,8 @@ struct Setup {
     admin_ports: BTreeMap<String, u16>,
     /// What the nodes ask for, and the others log in with.
     password: Option<&'static str>,
+    /// Whom the others log in as, when it is not the default user.
+    user: Option<&'static str>,
 }
 
 /// Nodes, a health service, and proxies that follow it.
@@ -65,6 +69,12 @@ impl Cluster {
     /// Nodes that ask for a password, which all the others know.
     pub(crate) fn with_password(nodes: usize, proxies: usize, password: &'static str) -> Self {
         Self::over(NODE, nodes, proxies, Some(password))
+    }
+
+    /// Stock Redis servers whose default user is off: the others log in as one of an access control list.
+    pub(crate) fn over_redis_with_user(nodes: usize, proxies: usize, password: &'static str) -> Self {
+        redis_server::assert_installed();
+        Self::over(REDIS_USER_NODE, nodes, proxies, Some(password))
     }
 
     /// Nodes that ask for none of the password that the others know.
@@ -93,7 +103,7 @@ impl Cluster {
         fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
             .expect("a writable directory");
         let admin_ports = proxies.iter().map(|(id, _)| (id.clone(), free_port())).collect();
-        let setup = Setup { files, health: address(), admin_ports, password };
+        let setup = Setup { files, health: address(), admin_ports, password, user: node.user };
         let start_all = |places: Vec<(String, String)>, program| -> Vec<Member> {
             places.into_iter().map(|(id, address)| Member::start(&setup, id, address, program)).collect()
         };
@@ -187,7 +197,8 @@ impl Cluster {
         let address = &self.nodes[node].address;
         let mut client = Client::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
         if let Some(password) = self.setup.password {
-            client.ask(&format!("AUTH {password}"));
+            let user = self.setup.user.unwrap_or("default");
+            client.ask(&format!("AUTH {user} {password}"));
         }
         client
     }
@@ -223,12 +234,19 @@ impl Cluster {
     }
 }
 
-const NODE: Program = Program { command: node_command, await_ready: Member::await_address };
-const OPEN_NODE: Program = Program { command: open_node_command, await_ready: Member::await_address };
-const REDIS_NODE: Program = Program { command: redis_command, await_ready: Member::await_redis };
-const VALKEY_NODE: Program = Program { command: valkey_command, await_ready: Member::await_redis };
-const HEALTH: Program = Program { command: health_command, await_ready: Member::await_address };
-const PROXY: Program = Program { command: proxy_command, await_ready: Member::await_address };
+const NODE: Program = Program { command: node_command, await_ready: Member::await_address, user: None };
+const OPEN_NODE: Program =
+    Program { command: open_node_command, await_ready: Member::await_address, user: None };
+/// A user of the nodes' access control list.
+const USER: &str = "fastcache";
+
+const REDIS_NODE: Program = Program { command: redis_command, await_ready: Member::await_redis, user: None };
+const VALKEY_NODE: Program =
+    Program { command: valkey_command, await_ready: Member::await_redis, user: None };
+const REDIS_USER_NODE: Program =
+    Program { command: redis_user_command, await_ready: Member::await_redis, user: Some(USER) };
+const HEALTH: Program = Program { command: health_command, await_ready: Member::await_address, user: None };
+const PROXY: Program = Program { command: proxy_command, await_ready: Member::await_address, user: None };
 
 impl Member {
     fn start(setup: &Setup, id: String, address: String, program: Program) -> Self {
@@ -285,6 +303,13 @@ fn open_node_command(_: &Setup, id: &str, port: &str) -> Command {
     fastcache(&["cache-node", "--port", port, "--node-id", id])
 }
 
+fn redis_user_command(setup: &Setup, id: &str, port: &str) -> Command {
+    let mut command = redis_command(setup, id, port);
+    let password = format!(">{}", setup.password.unwrap_or_default());
+    command.args(["--user", USER, "on", &password, "~*", "&*", "+@all", "--user", "default", "off"]);
+    command
+}
+
 fn redis_command(setup: &Setup, _: &str, port: &str) -> Command {
     stock_server(Command::new("redis-server"), setup, port)
 }
@@ -304,7 +329,9 @@ fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
     let mut command =
         fastcache(&["health-service", "--port", port, "--cluster", "cluster.toml", "--state-dir", "."]);
     command.env("HEALTH_CHECK_INTERVAL", "1s").env("HEALTH_CHECK_TIMEOUT", "500ms");
-    command.env("NODE_PASSWORD", setup.password.unwrap_or_default());
+    command
+        .env("NODE_PASSWORD", setup.password.unwrap_or_default())
+        .env("NODE_USERNAME", setup.user.unwrap_or_default());
     command.current_dir(setup.files.path());
     command
 }
@@ -327,7 +354,10 @@ fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
         "--state-dir",
         id,
     ]);
-    command.env("HOLD_TIMEOUT", "20s").env("NODE_PASSWORD", setup.password.unwrap_or_default());
+    command
+        .env("HOLD_TIMEOUT", "20s")
+        .env("NODE_PASSWORD", setup.password.unwrap_or_default())
+        .env("NODE_USERNAME", setup.user.unwrap_or_default());
     command.current_dir(setup.files.path());
     command
 }

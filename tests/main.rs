@@ -20,6 +20,7 @@ mod failover;
 mod haproxy;
 mod health_outage;
 mod http;
+mod large_replies;
 mod literals;
 mod load;
 mod load_balancer;

@@ -1,0 +1,120 @@
+//! Large values on their way to clients: the proxy holds none whole, whether its reader is quick or stands still, and
+//! nobody waits for a slow one.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::client::Client;
+use crate::cluster::Cluster;
+
+const MIB: usize = 1024 * 1024;
+
+/// The size that users have asked about.
+const LARGE: usize = 256 * MIB;
+
+/// What the proxy's memory may grow by for it.
+const GROWTH: usize = 4 * MIB;
+
+/// Puts the large value at `key` into the node that serves it, past the proxy.
+fn store(cluster: &Cluster, key: &str) {
+    cluster.client(0).ask(&format!("SET {key} small"));
+    let holds = |node: &usize| cluster.node_client(*node).ask(&format!("EXISTS {key}")) == ":1\r\n";
+    let node = (0..cluster.nodes.len()).find(holds).expect("a node has the key");
+    let last = (LARGE - 1).to_string();
+    let mut client = cluster.node_client(node);
+    let reply = client.try_ask(&[b"SETRANGE", key.as_bytes(), last.as_bytes(), b"x"]).expect("a reply");
+    assert_eq!(reply, format!(":{LARGE}\r\n").into_bytes());
+}
+
+/// Reads the large value to its end; returns the largest resident size of the proxy meanwhile.
+fn read_large(stream: &mut TcpStream, cluster: &Cluster) -> usize {
+    let head = format!("${LARGE}\r\n");
+    let whole = head.len() + LARGE + 2;
+    let (mut buffer, mut taken, mut peak, mut looked) = (vec![0; MIB], 0, 0, 0);
+    let mut ends = Vec::new();
+    while taken < whole {
+        let len = stream.read(&mut buffer).expect("the value");
+        assert!(len > 0, "closed after {taken} bytes");
+        if taken == 0 {
+            assert!(buffer.starts_with(head.as_bytes()));
+        }
+        ends.extend_from_slice(&buffer[len.saturating_sub(3)..len]);
+        ends.drain(..ends.len().saturating_sub(3));
+        taken += len;
+        if taken > looked + 8 * MIB {
+            looked = taken;
+            peak = peak.max(cluster.proxies[0].process.resident_bytes());
+        }
+    }
+    assert_eq!((taken, ends.as_slice()), (whole, &b"x\r\n"[..]));
+    peak
+}
+
+fn ask(cluster: &Cluster, key: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(&cluster.proxies[0].address).expect("the proxy listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time-out that is not zero");
+    stream.write_all(format!("GET {key}\r\n").as_bytes()).expect("it is connected");
+    stream
+}
+
+/// Connections and buffers that every proxy has after a while.
+fn warm_up(client: &mut Client) {
+    (0..200).for_each(|number| drop(client.ask(&format!("SET warm:{number} up"))));
+}
+
+#[test]
+fn a_large_value_is_passed_on_and_not_held() {
+    let cluster = Cluster::over_redis(2, 1);
+    store(&cluster, "large");
+    let mut client = cluster.client(0);
+    warm_up(&mut client);
+    let before = cluster.proxies[0].process.resident_bytes();
+    let peak = read_large(&mut ask(&cluster, "large"), &cluster);
+    assert!(peak < before + GROWTH, "grew by {} bytes", peak.saturating_sub(before));
+}
+
+#[test]
+fn a_reader_that_stands_still_costs_neither_memory_nor_time() {
+    let cluster = Cluster::over_redis(1, 1);
+    store(&cluster, "large");
+    let mut client = cluster.client(0);
+    warm_up(&mut client);
+    let before = cluster.proxies[0].process.resident_bytes();
+    let mut slow = ask(&cluster, "large");
+    let mut begin = [0];
+    while slow.peek(&mut begin).expect("the value begins") == 0 {}
+    let (mut waits, until) = (Vec::new(), Instant::now() + Duration::from_secs(1));
+    while Instant::now() < until {
+        let asked = Instant::now();
+        assert_eq!(client.ask("GET warm:1"), "$2\r\nup\r\n");
+        waits.push(asked.elapsed());
+    }
+    waits.sort_unstable();
+    // The node itself takes a while to make the reply; after that nobody waits for the slow one.
+    assert!(waits[waits.len() / 2] < Duration::from_millis(50), "{:?}", waits[waits.len() / 2]);
+    assert!(*waits.last().expect("some") < Duration::from_secs(2), "{:?}", waits.last());
+    let grown = cluster.proxies[0].process.resident_bytes().saturating_sub(before);
+    assert!(grown < GROWTH, "grew by {grown} bytes");
+    read_large(&mut slow, &cluster);
+}
+
+#[test]
+fn a_client_whose_node_dies_in_the_middle_of_a_value_is_closed_and_comes_again() {
+    let mut cluster = Cluster::over_redis(2, 1);
+    store(&cluster, "large");
+    let mut slow = ask(&cluster, "large");
+    let mut begin = [0];
+    while slow.peek(&mut begin).expect("the value begins") == 0 {}
+    for node in &mut cluster.nodes {
+        node.process.kill();
+    }
+    let mut taken = Vec::new();
+    // An end or a reset: half a value is never taken for a whole one.
+    let _ = slow.read_to_end(&mut taken);
+    assert!(taken.len() < LARGE, "{} bytes", taken.len());
+    (0..cluster.nodes.len()).for_each(|node| cluster.restart_node(node));
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    let mut client = cluster.client(0);
+    assert_eq!(client.ask("GET large"), "$-1\r\n");
+}

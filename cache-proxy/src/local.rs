@@ -62,7 +62,7 @@ pub(crate) fn answer(
         "module" => with_subcommand(command, request, &mut to, no_modules),
         "time" => time(&mut to),
         // No replica will ever confirm a write.
-        "wait" => to.integer(0),
+        "wait" => wait(request, &mut to),
         "waitaof" => wait_aof(request, &mut to),
         "readonly" | "readwrite" => to.simple("OK"),
         other => to.error(&format!("ERR '{other}' is not supported by the proxy")),
@@ -293,6 +293,17 @@ fn no_modules(subcommand: &str, to: &mut Encoder<'_>) {
     match subcommand {
         "list" => to.array(0),
         other => to.error(&format!("ERR '{other}' is not supported by the proxy")),
+    }
+}
+
+/// `WAIT`, whose arguments are looked at as Redis does.
+fn wait(request: &Request<'_>, to: &mut Encoder<'_>) {
+    let number = |index| std::str::from_utf8(request.arg(index)).ok()?.parse::<i64>().ok();
+    match (number(1), number(2)) {
+        (None, _) => to.error("ERR value is not an integer or out of range"),
+        (_, None) => to.error("ERR timeout is not an integer or out of range"),
+        (_, Some(..0)) => to.error("ERR timeout is negative"),
+        _ => to.integer(0),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Requests come in pipelines, so their order is tested too. What may differ, and why, is in `compare`. After
 //! a difference both sides are emptied, so that one wrong value is not reported a hundred times.
 
+mod all_types;
 mod compare;
 mod requests;
 
@@ -49,41 +50,82 @@ fn a_proxy_over_three_nodes_answers_like_redis_in_resp3() {
 
 #[test]
 fn a_proxy_over_five_redis_nodes_answers_like_redis_in_resp2() {
-    let cluster = Cluster::over_redis(5, 1);
-    compare_with_redis(5, cluster.client(0), "2");
+    compare_all_types(5, "2");
 }
 
 #[test]
 fn a_proxy_over_five_redis_nodes_answers_like_redis_in_resp3() {
-    let cluster = Cluster::over_redis(5, 1);
-    compare_with_redis(6, cluster.client(0), "3");
+    compare_all_types(6, "3");
 }
 
-fn compare_with_redis(seed: u64, mut ours: Client, protocol: &str) {
-    let redis = RedisServer::start();
-    let mut theirs = redis.client();
-    for client in [&mut ours, &mut theirs] {
-        assert!(client.ask(&format!("HELLO {protocol}")).starts_with(['%', '*']), "HELLO {protocol}");
+/// Everything that Redis can do, through a proxy over five Redis servers and by one.
+fn compare_all_types(seed: u64, protocol: &str) {
+    let cluster = Cluster::over_redis(5, 1);
+    let mut comparison = Comparison::new(seed, cluster.client(0), protocol);
+    for script in all_types::SCRIPTS {
+        let name = comparison.both(&[b"SCRIPT", b"LOAD", script.as_bytes()]);
+        assert!(name.starts_with('-') || all_types::SHAS.iter().any(|sha| name.contains(sha)), "{name}");
     }
-    let seed = seed_or(seed);
-    let mut random = Random::new(seed);
-    let requests = Requests::new();
-    let (mut count, mut differences) = (0, Vec::new());
-    for _ in 0..PIPELINES {
-        let pipeline: Vec<_> =
-            (0..=random.below(LONGEST_PIPELINE)).map(|_| requests.next(&mut random)).collect();
-        count += pipeline.len();
-        let outcome = compare_pipeline(&pipeline, &mut ours, &mut theirs, &mut random);
-        if let Outcome::Different(line) = &outcome {
-            differences.push(line.clone());
+    assert_eq!(comparison.both(&[b"FUNCTION", b"LOAD", all_types::LIBRARY.as_bytes()]), "$4\r\nboth\r\n");
+    comparison.run(&Requests::of_redis(), true);
+}
+
+fn compare_with_redis(seed: u64, ours: Client, protocol: &str) {
+    Comparison::new(seed, ours, protocol).run(&Requests::of_our_nodes(), false);
+}
+
+/// A connection to each side.
+struct Comparison {
+    seed: u64,
+    random: Random,
+    ours: Client,
+    theirs: Client,
+    _redis: RedisServer,
+}
+
+impl Comparison {
+    fn new(seed: u64, mut ours: Client, protocol: &str) -> Self {
+        let redis = RedisServer::start();
+        let mut theirs = redis.client();
+        for client in [&mut ours, &mut theirs] {
+            assert!(client.ask(&format!("HELLO {protocol}")).starts_with(['%', '*']), "HELLO {protocol}");
         }
-        if outcome != Outcome::Equal {
-            for client in [&mut ours, &mut theirs] {
-                assert_eq!(client.ask("FLUSHALL"), "+OK\r\n");
+        let seed = seed_or(seed);
+        Self { seed, random: Random::new(seed), ours, theirs, _redis: redis }
+    }
+
+    /// The reply to one request, which must be the same.
+    fn both(&mut self, request: &[&[u8]]) -> String {
+        let [ours, theirs] = [&mut self.ours, &mut self.theirs]
+            .map(|side| side.try_ask(request).expect("the connection holds"));
+        assert_eq!(ours.escape_ascii().to_string(), theirs.escape_ascii().to_string());
+        String::from_utf8_lossy(&ours).into_owned()
+    }
+
+    /// Compares many pipelines; some are transactions, if those are to be tried.
+    fn run(mut self, requests: &Requests, transactions: bool) {
+        let (mut count, mut differences) = (0, Vec::new());
+        for _ in 0..PIPELINES {
+            let pipeline = self.pipeline(requests, transactions);
+            count += pipeline.len();
+            let outcome = compare_pipeline(&pipeline, &mut self.ours, &mut self.theirs, &mut self.random);
+            if let Outcome::Different(line) = &outcome {
+                differences.push(line.clone());
+            }
+            if outcome != Outcome::Equal {
+                assert_eq!(self.both(&[b"FLUSHALL"]), "+OK\r\n");
             }
         }
+        assert!(differences.is_empty(), "{}", report(self.seed, count, &differences));
     }
-    assert!(differences.is_empty(), "{}", report(seed, count, &differences));
+
+    fn pipeline(&mut self, requests: &Requests, transactions: bool) -> Vec<Request> {
+        let random = &mut self.random;
+        if transactions && random.one_in(10) {
+            return requests.next_unit(random);
+        }
+        (0..=random.below(LONGEST_PIPELINE)).map(|_| requests.next(random)).collect()
+    }
 }
 
 type Request = Vec<Vec<u8>>;

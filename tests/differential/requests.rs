@@ -5,6 +5,7 @@
 //! that ends with `*` many times. Keys are few
 //! and of all types, so that wrong types are met all the time.
 
+use super::all_types::{self, BITS, FIELDS, GROUPS, IDS, LONGITUDES, PURE, RANGES, SCRIPTS, SHAS};
 use crate::random::Random;
 
 const TEMPLATES: &str = "
@@ -137,27 +138,59 @@ const PATTERNS: &[&str] = &["*", "a*", "key:?", "[ab]", "{t}*", "nothing", "[^a]
 const SPOILED: usize = 20;
 
 pub(super) struct Requests {
-    templates: Vec<Vec<&'static str>>,
+    templates: Vec<Vec<String>>,
 }
 
 impl Requests {
-    pub(super) fn new() -> Self {
-        let lines = TEMPLATES.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-        Self { templates: lines.filter(|words| !words.is_empty()).collect() }
+    /// What every node of ours can do.
+    pub(super) fn of_our_nodes() -> Self {
+        Self::from(TEMPLATES)
+    }
+
+    /// What Redis can do.
+    pub(super) fn of_redis() -> Self {
+        Self::from(&format!("{TEMPLATES}{}", all_types::TEMPLATES))
+    }
+
+    fn from(text: &str) -> Self {
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        Self { templates: text.lines().map(words).filter(|words| !words.is_empty()).collect() }
+    }
+
+    /// `MULTI`, requests whose keys live together, and `EXEC` or `DISCARD`.
+    pub(super) fn next_unit(&self, random: &mut Random) -> Vec<Vec<Vec<u8>>> {
+        let mut unit = vec![vec![b"MULTI".to_vec()]];
+        for _ in 0..random.below(6) {
+            let template = &self.templates[random.below(self.templates.len())];
+            let name = template.first().map(String::as_str).unwrap_or_default();
+            // What depends on the time cannot be compared inside of EXEC's reply.
+            let by_time = name.contains("TTL") || name.contains("EXPIRETIME");
+            if by_time || template.iter().any(|word| word.contains("$lexkey") || word.contains("$large")) {
+                continue;
+            }
+            let near: Vec<String> = template.iter().map(|word| word.replace("$key", "$twin")).collect();
+            unit.push(filled(&near, random));
+        }
+        unit.push(vec![if random.one_in(5) { b"DISCARD".to_vec() } else { b"EXEC".to_vec() }]);
+        unit
     }
 
     pub(super) fn next(&self, random: &mut Random) -> Vec<Vec<u8>> {
         let template = &self.templates[random.below(self.templates.len())];
-        let mut request = Vec::new();
-        for word in template {
-            fill(word, random, &mut request);
-        }
-        // A spoiled score would make the scores of such a set unequal.
-        if random.one_in(SPOILED) && !template.iter().any(|word| word.contains("$lexkey")) {
+        let mut request = filled(template, random);
+        // A spoiled score would make the scores of such a set unequal, a spoiled timeout longer.
+        let delicate = |word: &String| word.contains("$lexkey") || word.starts_with('B') || word == "0.001";
+        if random.one_in(SPOILED) && !template.iter().any(delicate) {
             spoil(&mut request, random);
         }
         request
     }
+}
+
+fn filled(template: &[String], random: &mut Random) -> Vec<Vec<u8>> {
+    let mut request = Vec::new();
+    template.iter().for_each(|word| fill(word, random, &mut request));
+    request
 }
 
 fn fill(word: &str, random: &mut Random, request: &mut Vec<Vec<u8>>) {
@@ -202,6 +235,15 @@ fn argument(part: &str, random: &mut Random) -> Vec<u8> {
         "$bound" => BOUNDS,
         "$lex" => LEXES,
         "$pattern" => PATTERNS,
+        "$field" => FIELDS,
+        "$id" => IDS,
+        "$range" => RANGES,
+        "$group" => GROUPS,
+        "$bit" => BITS,
+        "$longitude" => LONGITUDES,
+        "$script" => SCRIPTS,
+        "$sha" => SHAS,
+        "$pure" => PURE,
         word => {
             assert!(!word.starts_with('$'), "unknown {word}");
             return word.into();

@@ -33,6 +33,7 @@ mod pubsub;
 mod random;
 mod redis_cli;
 mod redis_server;
+mod scripts;
 mod seed;
 mod transactions;
 mod troubleshooting;

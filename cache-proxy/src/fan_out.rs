@@ -3,7 +3,7 @@
 //! Each part goes its own way, through links and hold, and its reply comes back to a [`Gather`].
 
 use cluster::NodeIndex;
-use resp::encode_request;
+use resp::{Protocol, encode_request};
 
 use crate::dispatch::{Dispatcher, Job};
 use crate::gather::Gather;
@@ -11,6 +11,7 @@ use crate::grouping::Grouping;
 use crate::handling::{FanOut, Split};
 use crate::merge::log::{self, Log};
 use crate::merge::{Cursor, Merge};
+use crate::pin::Pin;
 use crate::refuse::{NO_NODE, NO_VIEW};
 use crate::target::Target;
 
@@ -80,7 +81,20 @@ impl Dispatcher {
         let gather = self.gathers.insert(Gather::new(job.target, merge, job.protocol, nodes.len()));
         for (part, node) in (0..).zip(nodes) {
             let target = Target::part(gather as u32, part);
-            self.send(node, job.request.wire(), &Job { target, ..*job }, true);
+            let job = Job { target, ..*job };
+            match fan_out {
+                FanOut::Stop => self.send_past_others(node, &job),
+                _ => self.send(node, job.request.wire(), &job, true),
+            }
+        }
+    }
+
+    /// Sends a request over a link of its own: on the shared one it would wait for the script that it is to stop. In
+    /// RESP3, because a node that is busy with a script greets nobody but with HELLO; the answer is the same in both.
+    fn send_past_others(&mut self, node: NodeIndex, job: &Job<'_>) {
+        match self.pin(node, Protocol::Resp3, Pin::Released) {
+            Some(link) => self.send_over(link, job.request.wire(), job, true),
+            None => self.fail(job.target, NO_NODE),
         }
     }
 

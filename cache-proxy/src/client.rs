@@ -46,6 +46,8 @@ pub(crate) struct Client {
     pub(crate) peer: SocketAddr,
     pub(crate) since: Instant,
     pub(crate) protocol: Protocol,
+    /// The version before, and the place of the reply that tells of the change.
+    former: (Protocol, Place),
     /// Set by `CLIENT SETNAME` or `HELLO … SETNAME`; empty when it never was.
     pub(crate) name: Vec<u8>,
     pub(crate) lib_name: Vec<u8>,
@@ -101,6 +103,7 @@ impl Client {
             peer,
             since,
             protocol: Protocol::Resp2,
+            former: (Protocol::Resp2, 0),
             name: Vec::new(),
             lib_name: Vec::new(),
             lib_version: Vec::new(),
@@ -231,9 +234,16 @@ impl Client {
         self.replies.is_answered(place)
     }
 
+    /// The version in which it reads now: the old one until it has been told of the new one.
+    pub(crate) fn reads(&self) -> Protocol {
+        let (former, told_at) = self.former;
+        if self.is_answered(told_at) { self.protocol } else { former }
+    }
+
     /// Speaks another protocol version from the next request on.
     pub(crate) fn switch_to(&mut self, protocol: Protocol) {
         self.barrier |= self.protocol != protocol;
+        self.former = (self.protocol, self.asked().saturating_sub(1));
         self.protocol = protocol;
         self.note_standing();
     }

@@ -152,7 +152,7 @@ impl Dispatcher {
                 client.closing = true;
                 client.killed = true;
             } else {
-                client.push(if client.protocol == Protocol::Resp3 { message } else { &flat });
+                client.push(if client.reads() == Protocol::Resp3 { message } else { &flat });
                 grown += message.len();
                 passed += 1;
             }

@@ -249,6 +249,24 @@ fn a_link_that_carries_nothing_is_closed_after_a_while() {
     assert!(!bench.worker.links.contains(link) && !bench.worker.is_waiting());
 }
 
+#[test]
+fn messages_are_in_the_version_that_the_client_reads_at_that_point() {
+    let mut bench = Bench::new(1);
+    let client = bench.subscriber("HELLO 3", "c");
+    let message = ["message", "c", "x"];
+    bench.send(client, "GET k");
+    bench.connect_links();
+    bench.send(client, "HELLO 2");
+    bench.say("n1", &push(&message));
+    assert_eq!(bench.read(client), push(&message));
+    let shared = bench.link("n1", resp::Protocol::Resp3);
+    bench.sent_on(shared);
+    bench.worker.reply(shared, b"_\r\n").unwrap();
+    assert!(bench.read(client).starts_with("_\r\n*14\r\n"));
+    bench.say("n1", &push(&message));
+    assert_eq!(bench.read(client), flat(&message));
+}
+
 /// Each of these is answered at once, so no window of owed replies bounds them.
 #[test]
 fn a_client_that_changes_its_mind_all_the_time_waits_for_the_node() {

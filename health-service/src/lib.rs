@@ -21,6 +21,7 @@ pub mod api;
 pub mod board;
 pub mod clock;
 mod config;
+mod connection;
 pub mod journal;
 mod listener;
 mod member_gauges;

@@ -16,28 +16,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::{Address, NodeLogin, has_no_password, login_problem};
-use redis_protocol::resp2::decode::decode;
-use redis_protocol::resp2::types::OwnedFrame;
-use rustix::io::Errno;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use cluster::{Address, NodeLogin};
+use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
+use crate::connection::{Connection, is_local};
 use crate::verdict::{Cause, Event, Failure, MemberIndex, Outcome, ProbeId, Success};
 
-/// Longest reply that is read: `INFO server` of Redis 7 is 500 bytes.
-const MAX_REPLY_LEN: usize = 64 << 10;
-/// Longest part of an unexpected answer that is shown.
-const SHOWN_LEN: usize = 80;
 /// How long a name server has to answer.
 const LOOKUP: Duration = Duration::from_secs(1);
 /// Steady probes that may wait for the one on its way; there are at most two of them.
 const QUEUE: usize = 4;
-
-const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
-const INFO_SERVER: &[u8] = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n";
 
 /// Where a member listens, and what it is told first.
 #[derive(Debug, Clone)]
@@ -51,6 +41,15 @@ impl Place {
     #[must_use]
     pub fn of_node(address: Address, login: Option<NodeLogin>) -> Self {
         Self { address, login }
+    }
+
+    /// Connects, and logs in where that is wanted.
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+        let mut connection = Connection::to(&resolve(&self.address).await?).await?;
+        if let Some(login) = &self.login {
+            connection.log_in(login).await?;
+        }
+        Ok(connection)
     }
 
     /// A proxy's: the nodes' password is none of its business.
@@ -226,109 +225,6 @@ async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, Failure> {
     Ok(addrs)
 }
 
-/// A connection to a node or proxy that speaks RESP.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
-    received: Vec<u8>,
-}
-
-impl Connection {
-    pub(crate) async fn open(place: &Place) -> Result<Self, Failure> {
-        let mut connection = Self::to(&resolve(&place.address).await?).await?;
-        if let Some(login) = &place.login {
-            connection.send(login.request()).await?;
-            expect_login(connection.reply().await?)?;
-        }
-        Ok(connection)
-    }
-
-    async fn to(addrs: &[SocketAddr]) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(addrs).await.map_err(|e| connect_failure(&e))?;
-        // A probe is one small write; waiting for more would only delay it.
-        stream.set_nodelay(true).map_err(|e| Failure::Closed(e.to_string()))?;
-        Ok(Self { stream, received: Vec::new() })
-    }
-
-    /// Sends one command as it stands on the wire and reads its reply.
-    pub(crate) async fn call(&mut self, command: &[u8]) -> Result<OwnedFrame, Failure> {
-        self.send(command).await?;
-        self.reply().await
-    }
-
-    async fn ping(&mut self) -> Result<(), Failure> {
-        expect_pong(self.call(PING).await?)
-    }
-
-    /// All that a new connection is asked, in one piece.
-    async fn log_in_and_ping(&mut self, login: Option<&NodeLogin>) -> Result<Option<String>, Failure> {
-        let auth = login.map_or(&[][..], NodeLogin::request);
-        self.send(&[auth, PING, INFO_SERVER].concat()).await?;
-        if login.is_some() {
-            expect_login(self.reply().await?)?;
-        }
-        expect_pong(self.reply().await?)?;
-        Ok(run_id(&self.reply().await?))
-    }
-
-    /// Asks which process this is; `None` when it does not say.
-    pub(crate) async fn run_id(&mut self) -> Result<Option<String>, Failure> {
-        Ok(run_id(&self.call(INFO_SERVER).await?))
-    }
-
-    async fn send(&mut self, command: &[u8]) -> Result<(), Failure> {
-        self.stream.write_all(command).await.map_err(|e| Failure::Closed(e.to_string()))
-    }
-
-    async fn reply(&mut self) -> Result<OwnedFrame, Failure> {
-        loop {
-            // None of the commands sent here is answered by an array, and the decoder recurses into
-            // them without a limit.
-            if self.received.first().is_some_and(|first| !b"+-:$".contains(first)) {
-                return Err(Failure::Garbage(shown(&self.received)));
-            }
-            match decode(&self.received) {
-                Ok(Some((frame, len))) => {
-                    self.received.drain(..len);
-                    return Ok(frame);
-                }
-                Ok(None) if self.received.len() < MAX_REPLY_LEN => self.receive().await?,
-                Ok(None) | Err(_) => return Err(Failure::Garbage(shown(&self.received))),
-            }
-        }
-    }
-
-    async fn receive(&mut self) -> Result<(), Failure> {
-        match self.stream.read_buf(&mut self.received).await {
-            Ok(0) => Err(Failure::Closed("end of stream".to_owned())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::Closed(error.to_string())),
-        }
-    }
-
-    async fn wait_for_end(&mut self) {
-        // Bytes that nobody asked for end it as well: the next reply could not be told from them.
-        let _ = self.stream.read_u8().await;
-    }
-}
-
-fn connect_failure(error: &io::Error) -> Failure {
-    if is_local(error) {
-        return Failure::Local(error.to_string());
-    }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => Failure::Refused,
-        io::ErrorKind::ConnectionReset => Failure::Closed(error.to_string()),
-        _ => Failure::Unreachable(error.to_string()),
-    }
-}
-
-/// Whether this process or its host is short of something.
-fn is_local(error: &io::Error) -> bool {
-    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::ADDRNOTAVAIL, Errno::NOBUFS];
-    Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
-}
-
 /// Only a name server that says so makes a host one that does not exist. The texts are those of
 /// `EAI_NONAME` and `EAI_NODATA` in glibc and musl; there is no number to tell them by.
 fn lookup_failure(error: &io::Error) -> Failure {
@@ -340,64 +236,9 @@ fn lookup_failure(error: &io::Error) -> Failure {
     }
 }
 
-fn expect_login(reply: OwnedFrame) -> Result<(), Failure> {
-    match reply {
-        OwnedFrame::SimpleString(text) if text == b"OK" => Ok(()),
-        OwnedFrame::Error(text) if has_no_password(&text) => Ok(()),
-        other => Err(unexpected(&other)),
-    }
-}
-
-fn expect_pong(reply: OwnedFrame) -> Result<(), Failure> {
-    match reply {
-        OwnedFrame::SimpleString(text) if text == b"PONG" => Ok(()),
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// The failure that a reply other than the expected one is.
-pub(crate) fn unexpected(reply: &OwnedFrame) -> Failure {
-    match reply {
-        OwnedFrame::Error(text) => {
-            let text = shown(text.as_bytes());
-            login_problem(&text).map_or(Failure::Error(text), Failure::Login)
-        }
-        OwnedFrame::SimpleString(bytes) | OwnedFrame::BulkString(bytes) => Failure::Garbage(shown(bytes)),
-        OwnedFrame::Integer(number) => Failure::Garbage(number.to_string()),
-        OwnedFrame::Array(_) | OwnedFrame::Null => Failure::Garbage("an array or null".to_owned()),
-    }
-}
-
-fn run_id(info: &OwnedFrame) -> Option<String> {
-    let OwnedFrame::BulkString(text) = info else { return None };
-    let text = String::from_utf8_lossy(text);
-    let line = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
-    // Redis' own have 40 digits; more than a few more is no run id.
-    let fits = !line.is_empty() && line.len() <= 64 && line.bytes().all(|b| b.is_ascii_alphanumeric());
-    fits.then(|| line.to_owned())
-}
-
-/// The start of an answer, printable.
-fn shown(bytes: &[u8]) -> String {
-    bytes[..bytes.len().min(SHOWN_LEN)].escape_ascii().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_shortage_of_the_checker_is_not_the_members_fault() {
-        for errno in [24, 23, 12, 99, 105] {
-            let failure = connect_failure(&io::Error::from_raw_os_error(errno));
-            assert!(matches!(failure, Failure::Local(_)), "{errno}: {failure:?}");
-        }
-        // ECONNREFUSED, EHOSTUNREACH, ENETUNREACH
-        for errno in [111, 113, 101] {
-            let failure = connect_failure(&io::Error::from_raw_os_error(errno));
-            assert!(!matches!(failure, Failure::Local(_)), "{errno}: {failure:?}");
-        }
-    }
 
     #[test]
     fn only_a_name_that_is_said_not_to_exist_is_unreachable() {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use redis_protocol::resp2::types::OwnedFrame;
 
-use crate::probe::{Connection, Place, unexpected};
+use crate::connection::{Connection, unexpected};
+use crate::probe::Place;
 use crate::verdict::{Failure, Rejoined};
 
 const DBSIZE: &[u8] = b"*1\r\n$6\r\nDBSIZE\r\n";
@@ -29,7 +30,7 @@ pub async fn rejoin(
 }
 
 async fn ready(place: &Place, known_run_id: Option<String>) -> Result<Rejoined, Failure> {
-    let mut connection = Connection::open(place).await?;
+    let mut connection = place.connect().await?;
     let run_id = connection.run_id().await?;
     let is_new_process = run_id.is_some() && run_id != known_run_id;
     if is_new_process && is_empty(&mut connection).await? {

@@ -48,6 +48,13 @@ static RUST: LazyLock<PathBuf> = LazyLock::new(|| {
     target.join("debug")
 });
 
+/// The version in a list of libraries that stands behind `before`.
+pub(super) fn version(list: &str, before: &str) -> String {
+    let text = fs::read_to_string(here().join(list)).expect("the list of libraries is there");
+    let (_, version) = text.split_once(before).unwrap_or_else(|| panic!("{list} has no {before:?}"));
+    version.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
+}
+
 /// A server that is not from Redis.
 pub(crate) fn valkey_server() -> Command {
     Command::new(&*VALKEY_SERVER)

@@ -4,11 +4,12 @@
 //! killed and started. What they managed is the tables of `docs/clients.md`, which this holds to the result.
 //!
 //! `reporter` collects what the clients tell, `library` runs those that are programs of their own (in Python,
-//! JavaScript and Rust, beside this file), `tools` drives `redis-cli` and its kin, `install` says where all of
+//! JavaScript and Rust, beside this file), `redis_cli` and `tools` drive the tools, `install` says where all of
 //! them are.
 
 pub(crate) mod install;
 mod library;
+mod redis_cli;
 mod reporter;
 mod tools;
 
@@ -59,7 +60,7 @@ const CLIENTS: [Client; 12] = [
     Client { name: "valkey-glide (Node.js)", try_out: library::glide_js },
     Client { name: "redis-rs", try_out: library::redis_rs },
     Client { name: "fred", try_out: library::fred },
-    Client { name: "redis-cli", try_out: tools::redis_cli },
+    Client { name: "redis-cli", try_out: redis_cli::try_out },
     Client { name: "redis-benchmark", try_out: tools::redis_benchmark },
     Client { name: "redis_exporter", try_out: tools::redis_exporter },
 ];
@@ -79,6 +80,29 @@ fn every_client_works_over_our_own_nodes() {
     documented("FastCache nodes", &OWN_STEPS, Cluster::start(3, 2));
 }
 
+#[test]
+fn the_versions_in_the_document_are_those_tried() {
+    let document = document();
+    for (client, list, before) in [
+        ("redis-py", "requirements.txt", "redis=="),
+        ("valkey-py", "requirements.txt", "valkey=="),
+        ("valkey-glide (Python)", "requirements.txt", "valkey-glide=="),
+        ("ioredis", "package.json", "\"ioredis\": \""),
+        ("iovalkey", "package.json", "\"iovalkey\": \""),
+        ("node-redis", "package.json", "\"redis\": \""),
+        ("valkey-glide (Node.js)", "package.json", "\"@valkey/valkey-glide\": \""),
+        ("redis-rs", "rust/Cargo.toml", "redis = { version = \"="),
+        ("fred", "rust/Cargo.toml", "fred = { version = \"="),
+    ] {
+        let row = format!("\n| {client} | {} | ", install::version(list, before));
+        assert!(document.contains(&row), "docs/clients.md has no row that begins with {row:?}");
+    }
+}
+
+fn document() -> String {
+    literals::text_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients.md"))
+}
+
 /// Tries every client and compares with the table below this heading.
 fn documented(heading: &str, steps: &'static [&'static str], mut cluster: Cluster) {
     let haproxy = Haproxy::before(&cluster);
@@ -92,7 +116,7 @@ fn documented(heading: &str, steps: &'static [&'static str], mut cluster: Cluste
         }
     });
     let table = table(steps, &results);
-    let document = literals::text_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/clients.md"));
+    let document = document();
     let section = document.split("\n## ").find_map(|section| section.strip_prefix(heading));
     assert!(
         section.is_some_and(|section| section.contains(&table)),

@@ -324,17 +324,16 @@ impl Worker {
                 }
             }
         }
-        if client.halts_links {
-            dispatcher.resume_links_of(id);
-            self.settle_rare(dispatcher);
-        }
-        let Some(client) = dispatcher.client(id) else { return };
         let leaving = self.leaving.get();
         if leaving && had_some && client.is_settled() {
             socket.parting.set(true);
         }
         if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing || leaving {
             socket.attention.raise();
+        }
+        if client.halts_links {
+            dispatcher.resume_links_of(id);
+            self.settle_rare(dispatcher);
         }
         dispatcher.stats.client_bytes_out += total;
     }

@@ -6,6 +6,9 @@ use std::thread;
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
+use crate::random::Random;
+use crate::redis_server::RedisServer;
+use crate::seed::seed_or;
 
 /// Sends the lines as one pipeline; the replies.
 fn pipeline(client: &mut Client, lines: &[&str]) -> Vec<String> {
@@ -45,7 +48,7 @@ fn a_transaction_answers_as_redis_does() {
     let replies = pipeline(&mut client, &["MULTI", "SET {t}a 5", "DISCARD", "GET {t}a"]);
     assert_eq!(replies[2..], ["+OK\r\n", "$1\r\n2\r\n"]);
     client.ask("HELLO 3");
-    let replies = pipeline(&mut client, &["MULTI", "HSET {t}h f v", "HGETALL {t}h", "GET {t}none", "EXEC"]);
+    let replies = pipeline(&mut client, &["MULTI", "ZADD {t}h 1 m", "HGETALL {t}h", "GET {t}none", "EXEC"]);
     assert_eq!(replies[4], "*3\r\n:1\r\n%1\r\n$1\r\nf\r\n$1\r\nv\r\n_\r\n");
 }
 
@@ -135,6 +138,73 @@ fn who_watches_while_the_node_dies_tries_again_and_sees_no_error() {
     assert_eq!(pipeline(&mut client, &["MULTI", "SET counter 1", "EXEC"])[2], "*-1\r\n");
     count_up(&mut client, &AtomicU64::new(0));
     assert_eq!(client.ask("GET counter"), "$1\r\n1\r\n", "the stand-in began without it");
+}
+
+/// What two clients say in turn, in any order. All of it concerns one node; a node of ours has no lists or scripts.
+const SAID: &[&str] = &[
+    "MULTI",
+    "MULTI",
+    "EXEC",
+    "EXEC",
+    "DISCARD",
+    "WATCH {t}a",
+    "WATCH {t}a {t}h",
+    "UNWATCH",
+    "SET {t}a 1",
+    "INCR {t}a",
+    "INCR {t}h",
+    "GET {t}a",
+    "MGET {t}a {t}b",
+    "MSET {t}a 5 {t}b 6",
+    "MSET {t}a 5 {t}b",
+    "DEL {t}a {t}b {t}h",
+    "DEL {t}a {t}l",
+    "LPUSH {t}l x y",
+    "LRANGE {t}l 0 -1",
+    "ZADD {t}h 1 m",
+    "ZRANGE {t}h 0 -1",
+    "EVAL return{KEYS[1]} 1 {t}a",
+    "PEXPIRE {t}a 0",
+    "PING",
+    "ECHO hi",
+    "SELECT 0",
+    "NOPE x",
+    "GET",
+    "MULTI x",
+    "EXEC x",
+    "DISCARD x",
+    "WATCH",
+];
+
+#[test]
+fn random_transactions_of_two_clients_answer_as_redis_does() {
+    let over_redis = Cluster::over_redis(5, 2);
+    let over_ours = Cluster::start(5, 2);
+    for (cluster, is_ours, protocol) in [
+        (&over_redis, false, "2"),
+        (&over_redis, false, "3"),
+        (&over_ours, true, "2"),
+        (&over_ours, true, "3"),
+    ] {
+        let redis = RedisServer::start();
+        let mut clients = [0, 1].map(|number| (cluster.client(number), redis.client()));
+        for (ours, theirs) in &mut clients {
+            for client in [ours, theirs] {
+                client.ask(&format!("HELLO {protocol}"));
+            }
+        }
+        let seed = seed_or(11);
+        let mut random = Random::new(seed);
+        let is_said = |line: &&&str| !is_ours || !(line.contains("{t}l") || line.starts_with("EVAL"));
+        let said: Vec<&str> = SAID.iter().filter(is_said).copied().collect();
+        for round in 0..1_000 {
+            let (ours, theirs) = &mut clients[random.below(2)];
+            let lines: Vec<&str> = (0..=random.below(5)).map(|_| random.pick(&said)).collect();
+            let (ours, theirs) = (pipeline(ours, &lines), pipeline(theirs, &lines));
+            assert_eq!(ours, theirs, "{lines:?}, RESP{protocol}, round {round}, seed {seed}");
+        }
+        assert_eq!(cluster.client(0).ask("FLUSHALL"), "+OK\r\n");
+    }
 }
 
 /// Numbers of an array of two.

@@ -10,6 +10,9 @@ use resp::Request;
 pub(crate) enum Refusal {
     #[error("ERR wrong number of arguments for '{}' command", .0.name)]
     Arity(Named),
+    /// `EXEC` with arguments ends the transaction, or what is watched for the next.
+    #[error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")]
+    Exec,
     #[error("ERR {0}")]
     Keys(KeyError),
     #[error("ERR unknown subcommand '{given}'. Try {} HELP.", command.to_ascii_uppercase())]
@@ -37,7 +40,10 @@ pub(crate) struct Named {
 impl Refusal {
     /// Too few or too many arguments.
     pub(crate) fn arity(command: &Command) -> Self {
-        Self::Arity(Named { name: command.name })
+        match command.name {
+            "exec" => Self::Exec,
+            name => Self::Arity(Named { name }),
+        }
     }
 
     /// It does not say which of its arguments are keys.

@@ -5,7 +5,7 @@ use resp::{Encoder, Protocol, ProtocolError, Request};
 use crate::dispatch::Dispatcher;
 use crate::failure::Failure;
 use crate::refusal::{Refusal, unknown_command};
-use crate::target::{ClientId, Target};
+use crate::target::{ClientId, Receiver, Target};
 
 /// Before the first view. `LOADING` is what clients already know to wait for.
 pub(crate) const NO_VIEW: &str = "LOADING the proxy has no view of the cluster yet";
@@ -31,6 +31,10 @@ impl Dispatcher {
     /// Answers with the reason why a request is not served.
     #[cold]
     pub(crate) fn refuse(&mut self, target: Target, refusal: &Refusal) {
+        if let (Refusal::Exec, Receiver::Client(id, _)) = (refusal, target.receiver()) {
+            self.end_transaction(id);
+            self.end_watch(id);
+        }
         self.fail(target, &refusal.to_string());
     }
 

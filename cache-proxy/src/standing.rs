@@ -10,10 +10,6 @@ use crate::client::Wants;
 use crate::dispatch::Dispatcher;
 use crate::target::{ClientId, Target};
 
-/// Redis' words.
-const WRONG_EXEC: &str =
-    "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command";
-
 impl Dispatcher {
     /// Whether the request of a client in a special state goes on its ordinary way; if not, it is dealt with.
     #[cold]
@@ -50,12 +46,6 @@ impl Dispatcher {
     ) -> bool {
         let fits = command.arity_fits(request.len());
         match command.name {
-            "exec" if !fits => {
-                self.end_transaction(id);
-                self.end_watch(id);
-                self.fail(target, WRONG_EXEC);
-                true
-            }
             "multi" | "exec" | "discard" | "watch" | "quit" | "reset" => {
                 if let Some(client) = self.client(id).filter(|_| !fits) {
                     client.abort_transaction();

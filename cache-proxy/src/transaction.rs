@@ -95,8 +95,8 @@ impl Transaction {
             return Err("ERR the transaction is larger than what the proxy keeps for one".to_owned());
         }
         let routing = routing.ok_or(NO_VIEW)?;
-        let names =
-            unit::names(command, request).map_err(|error| Refusal::keys(command, error).to_string())?;
+        // One that does not say which its keys are is refused by the node, in the transaction's reply.
+        let Ok(names) = unit::names(command, request) else { return Ok(()) };
         if names.len() == 0 && command.class == Class::Scripting && !command.flags.contains(Flags::READONLY) {
             // It may write keys that it does not name, which may belong to another node.
             return Err(Refusal::no_key(command).to_string());

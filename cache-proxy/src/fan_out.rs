@@ -92,7 +92,7 @@ impl Dispatcher {
     /// Sends a request over a link of its own: on the shared one it would wait for the script that it is to stop. In
     /// RESP3, because a node that is busy with a script greets nobody but with HELLO; the answer is the same in both.
     fn send_past_others(&mut self, node: NodeIndex, job: &Job<'_>) {
-        match self.pin(node, Protocol::Resp3, Pin::Released) {
+        match self.pin(node, Protocol::Resp3, Pin::Urgent) {
             Some(link) => self.send_over(link, job.request.wire(), job, true),
             None => self.fail(job.target, NO_NODE),
         }

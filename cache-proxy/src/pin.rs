@@ -36,6 +36,8 @@ pub(crate) enum Pin {
     Aside,
     /// This client is blocked.
     Blocked(ClientId),
+    /// One request that must not wait behind what it is to stop.
+    Urgent,
     /// This client watches keys.
     Watching(ClientId),
     /// Nobody any more, once what is on its way is answered.
@@ -152,7 +154,7 @@ impl Dispatcher {
             }
             Pin::Upload(id) => self.upload_lost_its_link(id),
             Pin::Watching(id) => self.forget_watch(id),
-            Pin::Idle(_) | Pin::Aside | Pin::Released | Pin::Subscriber { .. } => {}
+            Pin::Idle(_) | Pin::Aside | Pin::Urgent | Pin::Released | Pin::Subscriber { .. } => {}
         }
     }
 
@@ -165,7 +167,7 @@ impl Dispatcher {
                 self.forget_pin(pin);
                 self.unpin(id);
             }
-            Some(Pin::Upload(_)) => self.unpin(id),
+            Some(Pin::Upload(_) | Pin::Urgent) => self.unpin(id),
             Some(Pin::Watching(client)) => self.watch_confirmed(client),
             Some(Pin::Aside | Pin::Released) if link.pipeline.is_empty() => self.unpin(id),
             Some(_) | None => {}

@@ -3,6 +3,9 @@
 use resp::Protocol;
 
 use super::Bench;
+use crate::failure::Failure;
+use crate::link::{Link, LinkId};
+use crate::pin::Pin;
 
 const SHA: &str = "$4\r\nabcd\r\n";
 
@@ -113,6 +116,45 @@ fn slow_logs_are_one_log() {
     bench.answer("n1", ":3\r\n");
     bench.answer("n2", ":4\r\n");
     assert_eq!(bench.read(client), ":7\r\n");
+}
+
+#[test]
+fn what_stops_a_script_goes_past_it() {
+    let mut bench = Bench::new(2);
+    let clients = [bench.client(), bench.client()];
+    let key = bench.key_on("n1", 0);
+    bench.send(clients[0], &format!("EVAL endless 1 {key}"));
+    bench.send(clients[1], "SCRIPT KILL");
+    bench.connect_links();
+    for (node, answer) in [("n1", &b"+OK\r\n"[..]), ("n2", IDLE)] {
+        let link = urgent_link(&bench, node);
+        assert_eq!(bench.sent_on(link), lines("SCRIPT KILL"));
+        bench.worker.reply(link, answer).unwrap();
+    }
+    assert_eq!(bench.read(clients[1]), "+OK\r\n");
+    assert_eq!(bench.sent("n1"), lines(&format!("EVAL endless 1 {key}")));
+}
+
+#[test]
+fn a_node_that_is_lost_has_no_script_to_stop() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "SCRIPT KILL");
+    bench.connect_links();
+    let links = ["n1", "n2"].map(|node| urgent_link(&bench, node));
+    links.iter().for_each(|link| drop(bench.sent_on(*link)));
+    bench.worker.link_failed(links[0], &Failure::Refused);
+    bench.set_routable("n1", false);
+    bench.worker.reply(links[1], IDLE).unwrap();
+    assert_eq!(bench.read(client).as_bytes(), IDLE);
+}
+
+const IDLE: &[u8] = b"-NOTBUSY No scripts in execution right now.\r\n";
+
+/// The link to `node` that waits behind nothing.
+fn urgent_link(bench: &Bench, node: &str) -> LinkId {
+    let is_it = |link: &Link| link.node.as_str() == node && link.pin == Some(Pin::Urgent);
+    bench.worker.links.iter().find(|(_, link)| is_it(link)).unwrap().0
 }
 
 #[test]

@@ -48,7 +48,7 @@ fn a_transaction_answers_as_redis_does() {
     let replies = pipeline(&mut client, &["MULTI", "SET {t}a 5", "DISCARD", "GET {t}a"]);
     assert_eq!(replies[2..], ["+OK\r\n", "$1\r\n2\r\n"]);
     client.ask("HELLO 3");
-    let replies = pipeline(&mut client, &["MULTI", "ZADD {t}h 1 m", "HGETALL {t}h", "GET {t}none", "EXEC"]);
+    let replies = pipeline(&mut client, &["MULTI", "HSET {t}h f v", "HGETALL {t}h", "GET {t}none", "EXEC"]);
     assert_eq!(replies[4], "*3\r\n:1\r\n%1\r\n$1\r\nf\r\n$1\r\nv\r\n_\r\n");
 }
 

@@ -16,14 +16,13 @@ use cluster::NodeId;
 const STANDS_FOR: Duration = Duration::from_secs(1);
 
 /// Fields that are added up.
-const AMOUNTS: [&str; 7] = [
+const AMOUNTS: [&str; 6] = [
     "used_memory",
     "used_memory_rss",
     "used_memory_peak",
     "used_memory_dataset",
     "maxmemory",
     "instantaneous_ops_per_sec",
-    "mem_clients_normal",
 ];
 
 /// Fields that are added up and never fall.

@@ -17,28 +17,28 @@ use commands::{Class, Command, KeyPositions};
 use resp::{Protocol, Request};
 use slab::Slab;
 
-use crate::backlog::BacklogLimits;
 use crate::client::Client;
+use crate::client::backlog::BacklogLimits;
+use crate::client::replies::SpareBuffers;
 use crate::config::Config;
-use crate::gather::Gather;
-use crate::grouping::Grouping;
-use crate::hold::{Held, Hold, Sent, Via};
+use crate::explain::overview::Overview;
+use crate::link::hold::{Held, Hold, Sent, Via};
+use crate::link::pin::IdlePins;
+use crate::link::pipeline::Waiter;
 use crate::link::{Link, LinkId};
 use crate::local;
-use crate::node_info::NodeInfo;
+use crate::local::node_info::NodeInfo;
+use crate::metrics::stats::{Published, Stats};
 use crate::outbox::{Outbox, RareWork};
-use crate::overview::Overview;
-use crate::pin::IdlePins;
-use crate::pipeline::Waiter;
+use crate::plan::gather::Gather;
+use crate::plan::grouping::Grouping;
+use crate::plan::refuse::NO_NODE;
+use crate::plan::serving::node_of_all;
 use crate::plan::{self, Plan};
-use crate::refuse::NO_NODE;
-use crate::replies::SpareBuffers;
-use crate::serving::node_of_all;
+use crate::pubsub::subscriptions::Subscriptions;
 use crate::shared::Shared;
-use crate::stats::{Published, Stats};
-use crate::subscriptions::Subscriptions;
 use crate::target::{ClientId, Receiver, Target};
-use crate::unit::Unit;
+use crate::transaction::unit::Unit;
 
 /// A request whose node has been unreachable for longer than the hold still waits this long: one look at the
 /// deadlines, in case the node is just coming back.

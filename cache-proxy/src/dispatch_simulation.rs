@@ -11,12 +11,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use resp::{Limits, ReplyScanner};
 
+use crate::client::download::in_turn;
 use crate::dispatch_tests::Bench;
-use crate::download::in_turn;
-use crate::failure::Failure;
 use crate::link::LinkId;
+use crate::link::failure::Failure;
+use crate::link::pin::Pin;
 use crate::outbox::RareWork;
-use crate::pin::Pin;
 use crate::target::{ClientId, Receiver, Target};
 
 const NODES: usize = 4;

@@ -11,93 +11,47 @@
 //!
 //! A worker is one thread with everything of its own: runtime, listeners, node connections, state. The
 //! control thread follows the views, reports trouble and serves the admin port. What a worker decides is in
-//! `dispatch` and the pure modules around it, which know no socket; what touches sockets is in `worker`,
-//! `session` and `node_link`.
+//! `dispatch` and the pure modules around it, which know no socket; what touches sockets is in `worker`, `turn`,
+//! `client::session` and `link::node_link`.
+//!
+//! | folder | what |
+//! |---|---|
+//! | `client` | what a client sends, is owed and may leave lying; large values on their way |
+//! | `plan` | what to do with a request: one node, split, all nodes, here, refused; and how parts become one reply |
+//! | `link` | connections to nodes, what is on its way over them, and what happens when they fail |
+//! | `transaction` | MULTI … EXEC as one unit, WATCH |
+//! | `pubsub` | who listens to what, and what the nodes must be told of it |
+//! | `local` | what the proxy answers itself: handshakes, `CLIENT`, `INFO` |
+//! | `explain` | `PROXY …`, the same as JSON, and the log of slow requests |
+//! | `metrics` | what is counted, and how it is told |
 //!
 //! The proxy judges no node: it reports, and routes by the health service's view.
 
-mod admin_api;
-mod answer;
-mod aside;
-mod backlog;
-mod blocking;
-mod choke;
 mod client;
-mod client_list;
-#[cfg(test)]
-mod command_table;
 mod config;
-mod count;
-mod deliver;
-mod desk;
 mod dispatch;
 #[cfg(test)]
 mod dispatch_simulation;
 #[cfg(test)]
 mod dispatch_tests;
-mod download;
 mod drain;
-mod error_kind;
-mod exec;
 mod explain;
-mod failover;
-mod failure;
-mod fan_out;
-mod figures;
-mod gather;
-mod grouping;
-mod handling;
-mod handshake;
-mod histogram;
-mod hold;
-mod info;
-mod keepalive;
 mod link;
 mod listener;
 mod local;
-mod local_client;
-mod merge;
 mod metrics;
-mod node_info;
-mod node_link;
 mod outbox;
-mod overview;
-mod pin;
-mod pipeline;
 mod plan;
-mod proxy_command;
 mod pubsub;
 mod pulse;
-mod question;
-mod read;
-mod refusal;
-mod refuse;
-mod replies;
 mod reporter;
 mod run;
-mod scripts;
-mod serving;
-mod session;
 mod shared;
 mod signal;
-mod simulate;
-mod slot_samples;
-mod slow_log;
-mod standing;
-mod stats;
-mod stream;
-mod subscriber_link;
-mod subscriptions;
-mod tally;
 mod target;
-mod traffic;
-mod traffic_metrics;
 mod transaction;
 mod turn;
-mod unit;
-mod upload;
 mod view_follower;
-mod watch;
 mod worker;
 
 use std::ffi::OsString;

@@ -3,8 +3,8 @@
 use cluster::{NodeId, ReportKind};
 use resp::Protocol;
 
+use crate::explain::question::Question;
 use crate::link::LinkId;
-use crate::question::Question;
 use crate::target::{ClientId, Target};
 
 /// Work left for the tasks; they empty it after each event.

@@ -16,12 +16,12 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::admin_api::{self, Asked};
 use crate::config::Config;
 use crate::drain::Phase;
+use crate::explain::admin_api::{self, Asked};
+use crate::explain::overview::Overview;
 use crate::listener::Listeners;
 use crate::metrics;
-use crate::overview::Overview;
 use crate::pulse::{Heart, Pulse, Silence, all_beat, pulse};
 use crate::reporter::Reporter;
 use crate::shared::Shared;

@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
-use crate::figures::Figures;
-use crate::scripts::Scripts;
+use crate::local::figures::Figures;
+use crate::plan::scripts::Scripts;
 
 /// What the workers of a process share.
 #[derive(Debug, Default)]

@@ -1,8 +1,8 @@
 //! Where a reply goes: to a client's place in line, or into a gather that will merge it.
 
 use crate::client::Client;
-use crate::replies::Place;
-use crate::subscriptions::topic::Token;
+use crate::client::replies::Place;
+use crate::pubsub::subscriptions::topic::Token;
 
 /// A client of this worker. The serial tells a client from a later one in the same slab entry, so a reply
 /// that comes after its client has left reaches nobody.

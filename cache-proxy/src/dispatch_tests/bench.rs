@@ -9,10 +9,10 @@ use resp::{Limits, Protocol, ReplyScanner, RequestScanner};
 
 use crate::config::{Config, PROGRAM};
 use crate::dispatch::Dispatcher;
-use crate::failure::Failure;
+use crate::explain::overview::Overview;
 use crate::link::LinkId;
+use crate::link::failure::Failure;
 use crate::outbox::RareWork;
-use crate::overview::Overview;
 use crate::target::ClientId;
 
 /// A worker between nodes and clients that exist on paper only.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use resp::Protocol;
 
 use super::Bench;
-use crate::failure::Failure;
 use crate::link::LinkId;
+use crate::link::failure::Failure;
+use crate::link::pin::Pin;
 use crate::outbox::RareWork;
-use crate::pin::Pin;
 use crate::target::ClientId;
 
 /// A client that is blocked on `key`, which the node has been sent.

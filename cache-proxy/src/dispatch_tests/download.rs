@@ -240,7 +240,7 @@ fn what_waits_on_a_lost_link_that_was_set_aside_goes_over_the_other() {
     bench.send(other, "GET k");
     let fresh = bench.shared("n1").unwrap();
     bench.connect_link(fresh);
-    bench.worker.link_failed(link, &crate::failure::Failure::Refused);
+    bench.worker.link_failed(link, &crate::link::failure::Failure::Refused);
     assert!(!bench.worker.links.contains(link));
     assert!(bench.is_killed(reader));
     assert_eq!(bench.sent("n1"), ["GET k", "GET k"]);

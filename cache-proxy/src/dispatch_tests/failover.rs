@@ -5,7 +5,7 @@ use std::time::Duration;
 use resp::Protocol;
 
 use super::Bench;
-use crate::failure::Failure;
+use crate::link::failure::Failure;
 
 #[test]
 fn a_lost_request_goes_to_the_stand_in_of_the_next_view() {

@@ -3,9 +3,9 @@
 use resp::Protocol;
 
 use super::Bench;
-use crate::failure::Failure;
+use crate::link::failure::Failure;
+use crate::link::pin::Pin;
 use crate::link::{Link, LinkId};
-use crate::pin::Pin;
 
 const SHA: &str = "$4\r\nabcd\r\n";
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Bench;
-use crate::answer::Answer;
-use crate::question::{Question, Unanswered};
+use crate::explain::answer::Answer;
+use crate::explain::question::{Question, Unanswered};
 use crate::target::ClientId;
 
 /// What the admin port would answer.

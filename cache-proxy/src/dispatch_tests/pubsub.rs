@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Bench;
-use crate::failure::Failure;
+use crate::link::failure::Failure;
 use crate::outbox::RareWork;
 use crate::pubsub::SUBSCRIBER_LIMIT;
 use crate::target::ClientId;

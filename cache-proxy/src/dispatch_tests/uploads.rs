@@ -5,12 +5,12 @@ use std::time::Duration;
 use resp::{Limits, RequestScanner, Unfinished};
 
 use super::Bench;
-use crate::failure::Failure;
+use crate::client::upload::Passage;
 use crate::link::LinkId;
+use crate::link::failure::Failure;
+use crate::link::pin::Pin;
 use crate::outbox::RareWork;
-use crate::pin::Pin;
 use crate::target::ClientId;
-use crate::upload::Passage;
 
 const MIB: usize = 1024 * 1024;
 

@@ -6,7 +6,7 @@ use resp::Protocol;
 
 use super::Bench;
 use crate::link::LinkId;
-use crate::pin::Pin;
+use crate::link::pin::Pin;
 use crate::target::ClientId;
 
 /// The newest pinned link.
@@ -93,7 +93,7 @@ fn what_is_watched_is_lost_with_the_link_and_exec_answers_null() {
     let mut bench = Bench::new(1);
     let client = bench.client();
     let link = watching(&mut bench, client, "WATCH a");
-    bench.worker.link_failed(link, &crate::failure::Failure::Refused);
+    bench.worker.link_failed(link, &crate::link::failure::Failure::Refused);
     bench.send(client, "WATCH b");
     transact(&mut bench, client, &["SET a 2"]);
     assert_eq!(bench.read(client), format!("+OK\r\n{QUEUED}{NULL}"));
@@ -108,7 +108,7 @@ fn a_second_watch_on_a_link_that_breaks_is_lost_with_the_first() {
     let link = watching(&mut bench, client, "WATCH a");
     bench.send(client, "WATCH b");
     bench.sent_on(link);
-    bench.worker.link_failed(link, &crate::failure::Failure::Refused);
+    bench.worker.link_failed(link, &crate::link::failure::Failure::Refused);
     assert_eq!(bench.read(client), "+OK\r\n");
     transact(&mut bench, client, &["SET a 2"]);
     assert_eq!(bench.read(client), format!("{QUEUED}{NULL}"));
@@ -157,7 +157,7 @@ fn cut_off(bench: &mut Bench, unsent: usize) -> ClientId {
     assert_eq!(bench.read(client), QUEUED);
     let pipeline = &mut bench.worker.links[link].pipeline;
     pipeline.mark_sent(pipeline.unsent().len() - unsent);
-    bench.worker.link_failed(link, &crate::failure::Failure::Refused);
+    bench.worker.link_failed(link, &crate::link::failure::Failure::Refused);
     client
 }
 

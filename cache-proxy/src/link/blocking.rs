@@ -1,0 +1,79 @@
+//! Commands that wait for an element: `BLPOP` and its kin, `XREAD … BLOCK`.
+//!
+//! Each occupies a pinned link until its reply, so nobody waits behind it. How long that takes is the command's own
+//! affair: the time-out of nodes does not apply. When the client hangs up its link is closed at once, because the
+//! node would give an element to somebody who is gone. What a lost node may have given is not asked for twice.
+//!
+//! Pure.
+
+use commands::KeyPositions;
+use resp::Protocol;
+
+use crate::dispatch::{Dispatcher, Job};
+use crate::link::pin::Pin;
+use crate::link::{Link, LinkId};
+use crate::plan::refuse::NO_NODE;
+use crate::plan::serving::node_of_all;
+use crate::target::{Receiver, Target};
+
+impl Dispatcher {
+    /// Sends a blocking request over a link of its own, once all earlier requests of its client are answered.
+    #[cold]
+    pub(crate) fn block(&mut self, keys: &mut KeyPositions, job: &Job<'_>) {
+        let Receiver::Client(id, _) = job.target.receiver() else { return };
+        if self.client(id).is_none() || self.must_wait(job.target) {
+            return;
+        }
+        let node = match node_of_all(self.routing.as_deref(), keys, job.request) {
+            Ok(node) => node,
+            Err(unserved) => return self.fail(job.target, &unserved.text(job.request)),
+        };
+        if self.leaving {
+            return self.deliver(job.target, null_in(job.protocol));
+        }
+        let Some(link) = self.pin(node, job.protocol, Pin::Blocked(id)) else {
+            return self.fail(job.target, NO_NODE);
+        };
+        if let Some(client) = self.client(id) {
+            client.blocked_on = Some(link);
+        }
+        self.send_over(link, job.request.wire(), job, false);
+        if !self.links[link].up && !self.hold.waits_for_pinned(link) {
+            // The hold was full, and the client has been told so.
+            self.drop_pinned(link);
+        }
+    }
+
+    /// Answers every blocked client as if its time were up (but for those whose answer is on its way), and has new ones answered so: the proxy leaves.
+    pub(crate) fn unblock_all(&mut self) {
+        self.leaving = true;
+        let is_blocked = |link: &Link| matches!(link.pin, Some(Pin::Blocked(_))) && link.download.is_none();
+        let blocked: Vec<_> =
+            self.links.iter().filter(|(_, link)| is_blocked(link)).map(|(id, _)| id).collect();
+        blocked.into_iter().for_each(|id| self.unblock(id));
+    }
+
+    fn unblock(&mut self, id: LinkId) {
+        let link = &self.links[id];
+        let protocol = link.protocol;
+        let sent = link.pipeline.receivers().find(|target| *target != Target::HANDSHAKE);
+        let target = sent.or_else(|| self.hold.take_pinned(id).first().map(|held| held.target));
+        self.drop_pinned(id);
+        if let Some(target) = target {
+            self.deliver(target, null_in(protocol));
+        }
+    }
+
+    /// Clients that are blocked now.
+    pub(crate) fn blocked_clients(&self) -> usize {
+        self.clients.iter().filter(|(_, client)| client.blocked_on.is_some()).count()
+    }
+}
+
+/// What Redis answers to a blocking request whose time is up.
+pub(crate) fn null_in(protocol: Protocol) -> &'static [u8] {
+    match protocol {
+        Protocol::Resp2 => b"*-1\r\n",
+        Protocol::Resp3 => b"_\r\n",
+    }
+}

@@ -1,0 +1,117 @@
+//! The scripts that clients have loaded, so that every node has them.
+//!
+//! `SCRIPT LOAD` goes to all nodes, but a node that was away, or that restarted, comes back without them. So what
+//! was loaded is kept here, and every new connection to a node begins with it: an `EVALSHA` that was held for the
+//! node finds its script. A script is named by its content, so an old copy can never be a wrong one; that is not
+//! so for libraries of functions, which are not kept.
+//!
+//! What another proxy was given, this one does not know: the node then answers `NOSCRIPT`, as any Redis does
+//! after a restart, and client libraries send the script again.
+//!
+//! Pure.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use commands::Class;
+use resp::encode_request;
+
+use crate::dispatch::Dispatcher;
+use crate::link::LinkId;
+use crate::link::pipeline::Waiter;
+use crate::plan::gather::Gather;
+use crate::target::Target;
+
+/// Most bytes of scripts kept. Applications have some dozens of some KB; and all of them are sent at the start of
+/// every connection to a node.
+const MOST_BYTES: usize = 1024 * 1024;
+
+/// What keeping a script costs besides its body.
+const ENTRY_BYTES: usize = 128;
+
+/// Scripts by name, latest last.
+#[derive(Debug, Default)]
+pub(crate) struct Scripts {
+    kept: VecDeque<Script>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Script {
+    /// The node's reply to `SCRIPT LOAD`: the name.
+    name: Vec<u8>,
+    body: Arc<[u8]>,
+}
+
+impl Scripts {
+    /// Keeps a script, and forgets the oldest where there is no room.
+    fn keep(&mut self, name: &[u8], body: &[u8]) {
+        if let Some(known) = self.kept.iter().position(|script| script.name == name) {
+            if let Some(script) = self.kept.remove(known) {
+                self.kept.push_back(script);
+            }
+            return;
+        }
+        self.bytes += body.len() + ENTRY_BYTES;
+        self.kept.push_back(Script { name: name.to_vec(), body: body.into() });
+        while self.bytes > MOST_BYTES {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= oldest.body.len() + ENTRY_BYTES;
+        }
+    }
+
+    fn bodies(&self) -> impl Iterator<Item = Arc<[u8]>> {
+        self.kept.iter().map(|script| Arc::clone(&script.body))
+    }
+}
+
+impl Dispatcher {
+    fn scripts(&self) -> MutexGuard<'_, Scripts> {
+        // Nothing under this lock can panic half-way.
+        self.shared.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the script whose loading by all nodes has ended well.
+    pub(crate) fn remember_script(&self, gather: &Gather, reply: &[u8]) {
+        if let Some(body) = gather.script().filter(|_| reply.first() == Some(&b'$')) {
+            self.scripts().keep(reply, body);
+        }
+    }
+
+    /// Forgets them, as the nodes do.
+    pub(crate) fn forget_scripts(&self) {
+        *self.scripts() = Scripts::default();
+    }
+
+    /// Gives a node that has just been connected to all scripts, over the link that is shared.
+    pub(crate) fn provide_scripts(&mut self, id: LinkId) {
+        let bodies: Vec<_> = self.scripts().bodies().collect();
+        let now = self.now;
+        let Some(link) = self.links.get_mut(id).filter(|link| link.pin.is_none()) else { return };
+        let mut wire = Vec::new();
+        for body in bodies {
+            wire.clear();
+            encode_request(&mut wire, [b"SCRIPT", &b"LOAD"[..], &body].into_iter());
+            link.pipeline
+                .push(&wire, Waiter { bound: true, ..Waiter::new(Target::NOBODY, now, Class::Scripting) });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_are_forgotten_and_the_same_is_kept_once() {
+        let mut scripts = Scripts::default();
+        let large = vec![b'x'; MOST_BYTES / 2 - ENTRY_BYTES];
+        for name in [&b"a"[..], b"b", b"a", b"c"] {
+            scripts.keep(name, &large);
+        }
+        let names: Vec<_> = scripts.kept.iter().map(|script| script.name.as_slice()).collect();
+        assert_eq!((names, scripts.bytes), (vec![&b"a"[..], b"c"], MOST_BYTES));
+        scripts.keep(b"d", &vec![b'x'; MOST_BYTES]);
+        assert_eq!((scripts.bodies().count(), scripts.bytes), (0, 0));
+    }
+}

@@ -1,0 +1,208 @@
+//! Subscriber links: the one connection per worker and node that carries the subscriptions of all clients.
+//!
+//! It speaks RESP3, so messages come as pushes and replies stay what they are. Subscriptions are asked for one by
+//! one: each is confirmed by one push, which takes the place of a reply. It is opened when a topic first needs it
+//! and closed when none has for a while. When it is lost, `subscriptions` asks for everything again: on the same
+//! node once it is back, or where the next view says. Nobody is told; messages in between are lost, as in Redis.
+
+use std::time::Duration;
+
+use cluster::NodeIndex;
+use commands::Class;
+use resp::{Elements, Encoder, Protocol, encode_request};
+
+use crate::dispatch::Dispatcher;
+use crate::link::LinkId;
+use crate::link::choke::CHOKE_AT;
+use crate::link::pin::Pin;
+use crate::link::pipeline::Waiter;
+use crate::outbox::RareWork;
+use crate::pubsub::subscriptions::topic::{Home, Kind, Token};
+use crate::target::Target;
+
+/// How long a subscriber link is kept that carries nothing: clients that subscribe in turn find a connection.
+const UNUSED_FOR: Duration = Duration::from_secs(10);
+
+impl Dispatcher {
+    /// The links over which a topic's messages come.
+    pub(crate) fn homes(&mut self, kind: Kind, name: &[u8]) -> Vec<LinkId> {
+        let Some(routing) = self.routing.clone() else { return Vec::new() };
+        let nodes: Vec<NodeIndex> = match kind.home(name) {
+            Home::Slot(name) => routing.serving(routing.slot(name)).into_iter().collect(),
+            Home::Everywhere => {
+                let nodes = (0..).map(NodeIndex).zip(routing.nodes());
+                nodes.filter(|(_, node)| node.routable).map(|(index, _)| index).collect()
+            }
+        };
+        nodes.into_iter().filter_map(|node| self.subscriber_link(node)).collect()
+    }
+
+    fn subscriber_link(&mut self, node: NodeIndex) -> Option<LinkId> {
+        if let Some(id) = self.subscriber_links.get(node.get()).copied().flatten() {
+            return Some(id);
+        }
+        let id = self.open_link(node, Protocol::Resp3)?;
+        self.links[id].pin = Some(Pin::Subscriber { unused_since: None });
+        self.subscriber_links[node.get()] = Some(id);
+        Some(id)
+    }
+
+    /// Carries out what the subscriptions want: asks nodes, answers clients. Returns a link that has too much on its
+    /// way, if there is one: whoever asks for more must wait.
+    pub(crate) fn settle_subscriptions(&mut self) -> Option<LinkId> {
+        let (now, mut full) = (self.now, None);
+        for saying in std::mem::take(&mut self.subscriptions.sayings) {
+            let Some(link) = self.links.get_mut(saying.link) else { continue };
+            let mut wire = self.spare.take();
+            encode_request(&mut wire, [saying.command.as_bytes(), &saying.name].into_iter());
+            let target = Target::subscription(saying.token);
+            link.pipeline.push(&wire, Waiter { bound: true, ..Waiter::new(target, now, Class::PubSub) });
+            self.spare.put(wire);
+            if link.pipeline.held_bytes() > CHOKE_AT {
+                full = Some(saying.link);
+            }
+            self.list_link(saying.link);
+        }
+        for answer in std::mem::take(&mut self.subscriptions.answers) {
+            self.note_subscriptions(answer.client);
+            self.deliver(Target::client(answer.client, answer.place), &answer.reply);
+        }
+        self.stats.subscribed_clients = self.subscriptions.clients() as u64;
+        if self.subscriptions.is_waiting() {
+            self.outbox.rare.push(RareWork::Watch);
+        }
+        full
+    }
+
+    /// The node has answered the handshake.
+    pub(crate) fn subscriber_up(&mut self, id: LinkId) {
+        self.subscriptions.link_up(id);
+        self.settle_subscriptions();
+    }
+
+    /// Finds every topic its place in a new routing.
+    pub(crate) fn rehome_subscriptions(&mut self) {
+        let mut subscriptions = std::mem::take(&mut self.subscriptions);
+        subscriptions.rehome(|kind, name| self.homes(kind, name));
+        self.subscriptions = subscriptions;
+        self.settle_subscriptions();
+    }
+
+    /// Takes a push. `true`: it is the answer to a request.
+    #[cold]
+    pub(crate) fn take_push(&mut self, link: LinkId, push: &[u8]) -> bool {
+        if !self.links.get(link).is_some_and(|link| matches!(link.pin, Some(Pin::Subscriber { .. }))) {
+            // Nobody has asked for any there.
+            return false;
+        }
+        self.links[link].heard = self.now;
+        let Some((word, name)) = head(push) else { return false };
+        let kind = |matches: fn(Kind) -> &'static str| {
+            Kind::ALL.into_iter().find(|kind| matches(*kind).as_bytes() == word)
+        };
+        if let Some(kind) = kind(Kind::message) {
+            self.pass_message(kind, name, push);
+            return false;
+        }
+        kind(Kind::subscribe).or_else(|| kind(Kind::unsubscribe)).is_some()
+    }
+
+    /// Takes a node's answer to something said to it.
+    #[cold]
+    pub(crate) fn subscription_answered(&mut self, token: Token, reply: &[u8]) {
+        if reply.first() == Some(&b'>') {
+            self.subscriptions.confirmed(token);
+        } else if !self.subscriptions.refused(token, reply) {
+            let error = String::from_utf8_lossy(reply);
+            tracing::warn!(error = error.trim(), "a node refuses what it was subscribed to before");
+        }
+        self.settle_subscriptions();
+    }
+
+    /// Whether the passing of time matters to subscriptions.
+    pub(crate) fn subscriptions_wait(&self) -> bool {
+        self.subscriptions.is_waiting()
+            || self.subscriber_links.iter().flatten().any(|id| self.is_unused(*id))
+    }
+
+    fn is_unused(&self, id: LinkId) -> bool {
+        !self.subscriptions.is_seated(id)
+    }
+
+    /// Gives up requests to subscribe that no node confirms, and closes links that carry nothing.
+    pub(crate) fn tick_subscriptions(&mut self) {
+        if self.subscriptions.is_waiting() {
+            self.expire_subscriptions();
+        }
+        for node in 0..self.subscriber_links.len() {
+            if let Some(id) = self.subscriber_links[node] {
+                self.close_if_unused(id);
+            }
+        }
+    }
+
+    #[cold]
+    fn expire_subscriptions(&mut self) {
+        let patience = self.config.node_timeout;
+        let Some(latest) = self.now.checked_sub(patience) else { return };
+        let mut error = Vec::new();
+        Encoder::new(&mut error, Protocol::Resp2).error(&format!(
+            "UNAVAILABLE a node did not confirm the subscription within {} ms (epoch {})",
+            patience.as_millis(),
+            self.stats.epoch
+        ));
+        self.subscriptions.expire(latest, &error);
+        self.settle_subscriptions();
+    }
+
+    fn close_if_unused(&mut self, id: LinkId) {
+        let (now, is_unused) = (self.now, self.is_unused(id));
+        let Some(Pin::Subscriber { unused_since }) =
+            self.links.get_mut(id).and_then(|link| link.pin.as_mut())
+        else {
+            return;
+        };
+        if !is_unused {
+            *unused_since = None;
+        } else if *unused_since.get_or_insert(now) + UNUSED_FOR <= now {
+            self.subscriptions.link_down(id);
+            self.subscriber_links
+                .iter_mut()
+                .filter(|known| **known == Some(id))
+                .for_each(|known| *known = None);
+            self.drop_pinned(id);
+        }
+    }
+}
+
+/// The first two elements of a push: what it is, and what of.
+fn head(push: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut elements = Elements::of(push)?;
+    let word = bulk(elements.next()?.ok()?)?;
+    let name = bulk(elements.next()?.ok()?)?;
+    Some((word, name))
+}
+
+/// The bytes of a bulk string.
+fn bulk(element: &[u8]) -> Option<&[u8]> {
+    let body = element.strip_prefix(b"$")?.strip_suffix(b"\r\n")?;
+    let header = body.iter().position(|byte| *byte == b'\n')?;
+    Some(&body[header + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_is_known_by_its_first_words() {
+        assert_eq!(
+            head(b">3\r\n$7\r\nmessage\r\n$2\r\na\n\r\n$1\r\nx\r\n"),
+            Some((&b"message"[..], &b"a\n"[..]))
+        );
+        assert_eq!(head(b">3\r\n$7\r\nmessage\r\n$0\r\n\r\n$1\r\nx\r\n"), Some((&b"message"[..], &b""[..])));
+        for other in [&b">2\r\n$10\r\ninvalidate\r\n_\r\n"[..], b">1\r\n$4\r\npong\r\n", b">0\r\n"] {
+            assert_eq!(head(other), None);
+        }
+    }
+}

@@ -7,7 +7,6 @@ use resp::Protocol;
 use super::Bench;
 use crate::link::LinkId;
 use crate::link::failure::Failure;
-use crate::link::pin::Pin;
 use crate::outbox::RareWork;
 use crate::target::ClientId;
 
@@ -79,13 +78,24 @@ fn a_link_that_is_done_serves_the_next_client_and_is_closed_when_there_is_none()
 }
 
 #[test]
-fn more_idle_links_than_are_useful_are_not_kept() {
+fn those_whose_time_is_up_together_find_their_links_again() {
     let mut bench = Bench::new(1);
-    let links: Vec<_> = (0..20).map(|_| blocked(&mut bench, "k").1).collect();
-    links.into_iter().for_each(|link| bench.worker.reply(link, b"*-1\r\n").unwrap());
-    assert_eq!(closed(&mut bench).len(), 12);
-    let idle = |link: &crate::link::Link| matches!(link.pin, Some(Pin::Idle(_)));
-    assert_eq!(bench.worker.links.iter().filter(|(_, link)| idle(link)).count(), 8);
+    let mut links: Vec<_> = (0..1_000).map(|_| blocked(&mut bench, "k").1).collect();
+    links.iter().for_each(|link| bench.worker.reply(*link, b"*-1\r\n").unwrap());
+    assert!(closed(&mut bench).is_empty());
+    for _ in 0..1_000 {
+        let client = bench.client();
+        bench.send(client, "BLPOP k 0");
+        let (link, _) = bench.pinned(client);
+        assert!(bench.worker.links[link].up, "no new connection");
+        bench.sent_on(link);
+    }
+    links.iter().for_each(|link| bench.worker.reply(*link, b"*-1\r\n").unwrap());
+    bench.wait(Duration::from_secs(11));
+    let mut gone = closed(&mut bench);
+    links.sort_unstable();
+    gone.sort_unstable();
+    assert_eq!(gone, links, "nobody blocks any more");
 }
 
 #[test]

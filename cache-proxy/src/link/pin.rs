@@ -20,11 +20,9 @@ use crate::link::{Link, LinkId};
 use crate::outbox::RareWork;
 use crate::target::{ClientId, Receiver, Target};
 
-/// Idle pinned links kept per node and protocol version: a few clients that block in turn find a connection, and
-/// fifty nodes have no more than 400 idle ones.
-const KEPT_IDLE: usize = 8;
-
-/// How long an idle one is kept: clients that block do it again at once.
+/// How long an idle one is kept: clients that block do it again at once. That bounds their number too: a link is opened
+/// only when none is idle, so there are never more than were in use at one moment of this time. Those whose time is up
+/// together, thousands perhaps, find theirs again.
 const IDLE_FOR: Duration = Duration::from_secs(10);
 
 /// What a pinned link is for.
@@ -58,14 +56,11 @@ impl IdlePins {
         Self(std::iter::repeat_with(Default::default).take(nodes).collect())
     }
 
-    /// Keeps an idle link, if there is room.
+    /// Keeps an idle link, if its node is one of the routing's.
     pub(crate) fn put(&mut self, node: NodeIndex, protocol: Protocol, link: LinkId) -> bool {
         let Some(idle) = self.of_node(node, protocol) else { return false };
-        let has_room = idle.len() < KEPT_IDLE;
-        if has_room {
-            idle.push(link);
-        }
-        has_room
+        idle.push(link);
+        true
     }
 
     fn take(&mut self, node: NodeIndex, protocol: Protocol) -> Option<LinkId> {
@@ -73,7 +68,13 @@ impl IdlePins {
     }
 
     fn remove(&mut self, link: LinkId) {
-        self.0.iter_mut().flatten().for_each(|idle| idle.retain(|kept| *kept != link));
+        for idle in self.0.iter_mut().flatten() {
+            // Those idle for longest come first, and are the first to be removed.
+            if let Some(place) = idle.iter().position(|kept| *kept == link) {
+                idle.remove(place);
+                return;
+            }
+        }
     }
 
     fn of_node(&mut self, node: NodeIndex, protocol: Protocol) -> Option<&mut Vec<LinkId>> {

@@ -109,6 +109,7 @@ fn a_client_is_read_no_faster_than_its_node_takes() {
         pieces += 1;
     }
     assert_eq!(pieces, 5);
+    assert_eq!(bench.worker.links[link].traffic.choked.get(), 0, "that is its ordinary way");
     let kept = |bench: &mut Bench| bench.worker.client(client).unwrap().kept();
     assert_eq!(kept(&mut bench), 5 * piece.len(), "it counts for maxmemory-clients");
     bench.worker.links[link].pipeline.mark_sent(piece.len());

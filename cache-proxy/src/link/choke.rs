@@ -25,19 +25,20 @@ impl Dispatcher {
     /// Stops reading the client behind `target` until the link has drained.
     #[cold]
     fn choke(&mut self, link: LinkId, target: Target) {
-        if let Some(id) = self.client_behind(target) {
-            self.choke_client(link, id);
+        if let Some(id) = self.client_behind(target)
+            && self.choke_client(link, id)
+        {
+            self.links[link].traffic.choked.add(1);
         }
     }
 
-    /// Stops reading a client until the link has drained.
-    pub(crate) fn choke_client(&mut self, link: LinkId, id: ClientId) {
-        if let Some(client) = self.client(id).filter(|client| !client.choked) {
-            client.choked = true;
-            let link = &mut self.links[link];
-            link.choked.push(id);
-            link.traffic.choked.add(1);
-        }
+    /// Stops reading a client until the link has drained; `false`: it is not read already. What a large value waits for
+    /// on its ordinary way is not counted.
+    pub(crate) fn choke_client(&mut self, link: LinkId, id: ClientId) -> bool {
+        let Some(client) = self.client(id).filter(|client| !client.choked) else { return false };
+        client.choked = true;
+        self.links[link].choked.push(id);
+        true
     }
 
     pub(crate) fn client_behind(&self, mut target: Target) -> Option<ClientId> {

@@ -31,24 +31,28 @@ pub(crate) type UnitId = u32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Target {
     who: u64,
-    /// A place, or a part's index with [`PART`], or one of the others.
+    /// A client's place, or one of the constants below.
     which: u64,
 }
 
-/// No client asks so often that a place has this bit.
+// What `which` says. A client's place is below them all: no client asks 2^61 times.
+
+/// No client's: the subscriptions, whose token is `who`.
+const SUBSCRIPTION: u64 = 1 << 61;
+
+/// A part of a gather: the low 16 bits are the part's index.
 const PART: u64 = 1 << 62;
 
-/// Together with [`PART`]: no part's index has this bit.
+/// A unit. It has a bit that no part's index reaches.
 const UNIT: u64 = PART | 1 << 32;
 
-/// Nor this one.
+/// The proxy's own handshake.
 const HANDSHAKE: u64 = 1 << 63;
 
+/// Nobody. It is none of the figures, which are all above.
 const NOBODY: u64 = HANDSHAKE | 1;
 
-/// Nor this one.
-const SUBSCRIPTION: u64 = 1 << 61;
-/// With the place of the node asked.
+/// A node's figures: the low 16 bits are the place of the node among those asked.
 const FIGURES: u64 = HANDSHAKE | 1 << 32;
 
 /// What a [`Target`] means.

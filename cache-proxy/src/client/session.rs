@@ -347,11 +347,23 @@ impl Session {
                 }
             }
         }
-        if dispatcher.client(self.id).is_some_and(|client| std::mem::take(&mut client.given_back)) {
-            taken -= last;
+        if let Some(client) = dispatcher.client(self.id) {
+            if std::mem::take(&mut client.given_back) {
+                taken -= last;
+            }
+            if self.trusted && !client.authenticated {
+                self.distrust();
+            }
         }
         dispatcher.stats.client_bytes_in += taken as u64;
         worker.settle(&mut dispatcher);
         taken
+    }
+
+    /// It said RESET, and must give the password again. An unfinished request is looked at from its beginning.
+    #[cold]
+    fn distrust(&mut self) {
+        self.trusted = false;
+        self.scanner = RequestScanner::new(BEFORE_PASSWORD);
     }
 }

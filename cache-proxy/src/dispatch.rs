@@ -22,6 +22,7 @@ use crate::client::backlog::BacklogLimits;
 use crate::client::replies::SpareBuffers;
 use crate::config::Config;
 use crate::explain::overview::Overview;
+use crate::explain::slow_quota::SlowQuota;
 use crate::link::hold::{Held, Hold, Sent, Via};
 use crate::link::pin::IdlePins;
 use crate::link::pipeline::Waiter;
@@ -30,7 +31,7 @@ use crate::local;
 use crate::local::node_info::NodeInfo;
 use crate::metrics::stats::{Published, Stats};
 use crate::outbox::{Outbox, RareWork};
-use crate::plan::gather::Gather;
+use crate::plan::gather::{Gather, WORTH_A_LOOK};
 use crate::plan::grouping::Grouping;
 use crate::plan::refuse::NO_NODE;
 use crate::plan::serving::node_of_all;
@@ -76,6 +77,7 @@ pub(crate) struct Dispatcher {
     pub(crate) overview: Arc<Overview>,
     /// What takes at least this long is noted in the slow log.
     pub(crate) slow_from: Duration,
+    pub(crate) slow_quota: SlowQuota,
     /// The number of requests after which the next one is sampled.
     pub(crate) sample_at: u64,
     pub(crate) spare: SpareBuffers,
@@ -109,6 +111,7 @@ impl Dispatcher {
         let keeps_slow = config.slowlog_max_len > 0;
         Self {
             slow_from: if keeps_slow { config.slowlog_log_slower_than } else { Duration::MAX },
+            slow_quota: SlowQuota::default(),
             sample_at: 0,
             published: Arc::clone(&overview.workers[worker]),
             overview,
@@ -158,15 +161,18 @@ impl Dispatcher {
     /// Forgets a client; replies still on their way to it will reach nobody.
     pub(crate) fn disconnect(&mut self, id: ClientId) {
         let Some(client) = self.client(id) else { return };
-        let (pinned, halts_links) = (client.pinned(), client.halts_links);
-        let subscribed = client.subscribed;
+        let (pinned, halts) = (client.pinned(), std::mem::take(&mut client.halts));
+        let (subscribed, gathered) = (client.subscribed, client.gathered);
         self.end_watch(id);
         self.clients.remove(id.index as usize);
         self.shared.clients.fetch_sub(1, Ordering::Relaxed);
         // At once: a node that still sees it blocked would give it an element that nobody gets.
         pinned.into_iter().for_each(|link| self.drop_pinned(link));
-        if halts_links {
-            self.resume_links_of(id);
+        if !halts.is_empty() {
+            self.resume_links(id, halts);
+        }
+        if gathered > WORTH_A_LOOK {
+            self.void_gathers_of(id);
         }
         if subscribed {
             self.forget_subscriptions(id);
@@ -186,7 +192,9 @@ impl Dispatcher {
         self.client(id).is_some_and(|client| {
             client.barrier &= client.owed() > 0;
             let waits = client.closing || client.choked || client.barrier;
-            !waits && client.owed() < client.window(limits.window) && client.backlog() < limits.pause_at
+            !waits
+                && client.owed() < client.window(limits.window)
+                && client.backlog() + client.gathered < limits.pause_at
         })
     }
 

@@ -279,7 +279,11 @@ impl Worker {
         if client.owed() == 0 || client.unwritten().len() >= WRITE_AT || client.closing {
             return self.write_to_client(dispatcher, id);
         }
-        if client.lingers_since.is_none() && !client.unwritten().is_empty() {
+        if client.unwritten().is_empty() {
+            // Replies that it does not want make room for more requests, too, and no write will tell its session.
+            return self.rouse_if_paused(dispatcher, id);
+        }
+        if client.lingers_since.is_none() {
             client.lingers_since = Some(self.lingered.get());
             if !std::mem::replace(&mut client.in_lingering, true) {
                 self.lingering.borrow_mut().push(id);
@@ -331,7 +335,7 @@ impl Worker {
         if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing || leaving {
             socket.attention.raise();
         }
-        if client.halts_links {
+        if !client.halts.is_empty() {
             dispatcher.resume_links_of(id);
             self.settle_rare(dispatcher);
         }
@@ -398,6 +402,16 @@ impl Worker {
         dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
         self.sockets.borrow_mut()[id.index as usize] = None;
         self.settle(&mut dispatcher);
+    }
+
+    /// Has a session that does not read look at its client, if that may send more now.
+    fn rouse_if_paused(&self, dispatcher: &mut Dispatcher, id: ClientId) {
+        if let Some(Some(socket)) = self.sockets.borrow().get(id.index as usize)
+            && socket.paused.get()
+            && dispatcher.may_read(id)
+        {
+            socket.attention.raise();
+        }
     }
 
     fn rouse(&self, id: ClientId) {

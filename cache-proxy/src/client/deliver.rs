@@ -11,7 +11,6 @@ use crate::dispatch::Dispatcher;
 use crate::link::LinkId;
 use crate::link::failure::Failure;
 use crate::link::pipeline::Waiter;
-use crate::plan::refuse::GATHERED_TOO_LARGE;
 use crate::target::{Receiver, Target};
 
 impl Dispatcher {
@@ -102,17 +101,6 @@ impl Dispatcher {
             Receiver::Handshake | Receiver::Nobody => {}
             Receiver::Subscription(token) => self.subscription_answered(token, reply),
             Receiver::Figures(round, place) => self.take_figures(round, place, reply),
-        }
-    }
-
-    fn deliver_part(&mut self, gather: u32, part: u16, reply: &[u8]) {
-        let index = gather as usize;
-        let most = self.limits.close_at;
-        if self.gathers.get_mut(index).is_some_and(|gather| gather.take(part, reply, most)) {
-            let gather = self.gathers.remove(index);
-            let Some(reply) = gather.merged() else { return self.fail(gather.target, GATHERED_TOO_LARGE) };
-            self.remember_script(&gather, &reply);
-            self.deliver(gather.target, &reply);
         }
     }
 }

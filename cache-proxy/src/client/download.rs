@@ -7,8 +7,9 @@
 //! A link is shared, and the replies of others come behind the large one:
 //! - new requests for its node go over another link (`aside`);
 //! - what others have asked to read is asked again over that one, `ASK_AGAIN_AFTER` the first halt;
-//! - what others wait for besides, writes, is waited for `PATIENCE`. Then the link is read again whatever its client
-//!   takes: the rest piles up for that client, up to its output limit; beyond it the client is closed.
+//! - what others wait for besides, writes, is waited for `PATIENCE`, from the first halt too. Then the link is read
+//!   again whatever its client takes: the rest piles up for that client, up to its output limit; beyond it the client
+//!   is closed.
 //!
 //! The same holds for a reply that waits for its turn behind one of another node.
 //!
@@ -46,7 +47,7 @@ pub(crate) struct Download {
     passed: usize,
     /// Its link is not read now.
     pub(crate) halted: bool,
-    /// When its link was first not read.
+    /// When its link was first not read: what others wait counts from here, also while it is read in between.
     halted_at: Option<Instant>,
     /// Others have waited for too long: it is not halted again.
     hurried: bool,
@@ -80,12 +81,7 @@ impl Dispatcher {
                     self.halt(link, id);
                 }
             }
-            Receiver::Part(gather, part) => {
-                let most = self.limits.close_at;
-                if let Some(gather) = self.gathers.get_mut(gather as usize) {
-                    gather.extend(part, piece, most);
-                }
-            }
+            Receiver::Part(gather, part) => self.extend_part(gather, part, piece),
             Receiver::Unit(_)
             | Receiver::Handshake
             | Receiver::Nobody
@@ -144,43 +140,51 @@ impl Dispatcher {
         let Some(download) = self.links[link].download.as_mut() else { return };
         download.halted = true;
         let first = download.halted_at.replace(download.halted_at.unwrap_or(now)).is_none();
-        if let Some(client) = self.client(id) {
-            client.halts_links = true;
+        if let Some(client) = self.client(id).filter(|client| !client.halts.contains(&link)) {
+            client.halts.push(link);
         }
         if first {
             self.set_aside(link);
         }
     }
 
-    /// Goes on with the links that a client had halted, as far as it has taken what came over them, or has left.
+    /// Goes on with the links that a client had halted, as far as it has taken what came over them.
     #[cold]
     pub(crate) fn resume_links_of(&mut self, id: ClientId) {
-        let client = self.clients.get(id.index as usize).filter(|client| client.serial == id.serial);
-        let client = client.filter(|client| !client.killed);
-        let mut halts_more = false;
-        for (link_id, link) in &mut self.links {
-            if !link.is_halted() {
-                continue;
-            }
-            let Some(target) = in_turn(link, &self.units) else { continue };
-            let place = match target.receiver() {
-                Receiver::Client(of, place) if of == id => place,
-                _ => continue,
-            };
-            if client.is_some_and(|client| client.waiting_at(place) > RESUME_AT) {
-                halts_more = true;
-                continue;
-            }
-            if let Some(download) = &mut link.download {
-                download.halted = false;
-            }
-            // It was not the node that was silent.
-            link.heard = self.now;
-            self.outbox.rare.push(RareWork::Resume(link_id));
-        }
+        let Some(halts) = self.client(id).map(|client| std::mem::take(&mut client.halts)) else { return };
+        let halts = self.resume_links(id, halts);
         if let Some(client) = self.client(id) {
-            client.halts_links = halts_more;
+            client.halts = halts;
         }
+    }
+
+    /// Goes on with these links, which a client had halted, as far as it has taken what came over them, or has left;
+    /// returns the others.
+    #[cold]
+    pub(crate) fn resume_links(&mut self, id: ClientId, mut links: Vec<LinkId>) -> Vec<LinkId> {
+        links.retain(|link| self.stays_halted(*link, id));
+        links
+    }
+
+    /// Whether a link is halted by this client still, and stays so; if not, it is read again.
+    fn stays_halted(&mut self, link_id: LinkId, id: ClientId) -> bool {
+        let Some(link) = self.links.get_mut(link_id).filter(|link| link.is_halted()) else { return false };
+        let place = match in_turn(link, &self.units).map(Target::receiver) {
+            Some(Receiver::Client(of, place)) if of == id => place,
+            // Another link has got its id.
+            _ => return false,
+        };
+        let client = self.clients.get(id.index as usize).filter(|client| client.serial == id.serial);
+        if client.is_some_and(|client| !client.killed && client.waiting_at(place) > RESUME_AT) {
+            return true;
+        }
+        if let Some(download) = &mut link.download {
+            download.halted = false;
+        }
+        // It was not the node that was silent.
+        link.heard = self.now;
+        self.outbox.rare.push(RareWork::Resume(link_id));
+        false
     }
 
     /// Sees to those who wait behind a reply that its client takes slowly. Called at each look at the deadlines.
@@ -235,9 +239,7 @@ impl Dispatcher {
                 begun
             }
             Receiver::Part(gather, part) => {
-                if let Some(gather) = self.gathers.get_mut(gather as usize) {
-                    gather.withdraw(part);
-                }
+                self.withdraw_part(gather, part);
                 false
             }
             Receiver::Unit(_)

@@ -96,8 +96,10 @@ pub(crate) struct Client {
     pub(crate) unread: usize,
     /// A link it feeds is full; it is not read until that one has drained.
     pub(crate) choked: bool,
-    /// Links are not read because it does not take what comes over them.
-    pub(crate) halts_links: bool,
+    /// The links that are not read because it does not take what comes over them.
+    pub(crate) halts: Vec<LinkId>,
+    /// Bytes of the parts of its replies that are being gathered.
+    pub(crate) gathered: usize,
     /// Whether it listens to anything.
     pub(crate) subscribed: bool,
     replies: Replies,
@@ -134,7 +136,8 @@ impl Client {
             in_lingering: false,
             unread: 0,
             choked: false,
-            halts_links: false,
+            halts: Vec::new(),
+            gathered: 0,
             subscribed: false,
             replies: Replies::default(),
             output: Vec::new(),
@@ -279,7 +282,7 @@ impl Client {
     pub(crate) fn kept(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
         let uploading = self.upload.as_ref().map_or(0, |upload| upload.held_bytes());
-        self.backlog() + self.unread + queued + uploading
+        self.backlog() + self.gathered + self.unread + queued + uploading
     }
 
     /// Replies still owed.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Bench;
+use crate::target::ClientId;
 
 #[test]
 fn a_client_that_changes_its_version_waits_for_the_replies_of_the_old_one() {
@@ -72,6 +73,58 @@ fn of_all_clients_the_one_with_the_most_is_closed_first() {
     let [_, second, _] = clients;
     bench.worker.note_unread(second, 700_000);
     assert!(bench.worker.client(second).unwrap().killed, "what it has not finished counts as well");
+}
+
+/// Sends the client's `MGET`s of one key on each of two nodes, the first of which answers with this much each.
+fn gather(bench: &mut Bench, client: ClientId, requests: usize, len: usize) {
+    let keys = [bench.key_on("n1", 0), bench.key_on("n2", 0)];
+    (0..requests).for_each(|_| bench.send(client, &format!("MGET {}", keys.join(" "))));
+    let part = format!("*1\r\n${len}\r\n{}\r\n", "x".repeat(len));
+    (0..requests).for_each(|_| bench.answer("n1", &part));
+}
+
+fn gathered(bench: &mut Bench, client: ClientId) -> usize {
+    bench.worker.client(client).unwrap().gathered
+}
+
+#[test]
+fn all_that_is_gathered_for_one_client_is_bounded_and_keeps_it_from_being_read() {
+    let mut bench = Bench::with_flags(2, &["--client-output-buffer-limit", "1mb"]);
+    let client = bench.client();
+    gather(&mut bench, client, 1, 200_000);
+    assert!(bench.worker.may_read(client));
+    gather(&mut bench, client, 63, 200_000);
+    assert!(!bench.worker.may_read(client));
+    let len = gathered(&mut bench, client);
+    assert!((1_000_000..1_048_577).contains(&len), "{len}");
+    bench.answer("n2", &"*1\r\n$-1\r\n".repeat(64));
+    let replies = bench.read(client);
+    let refused = replies.matches("-ERR the replies of the nodes together are larger").count();
+    assert_eq!((replies.matches("*2\r\n$200000\r\n").count(), refused), (5, 59));
+    assert_eq!((gathered(&mut bench, client), bench.worker.gathers.len()), (0, 0));
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn what_is_gathered_for_a_client_that_leaves_is_dropped_at_once() {
+    let mut bench = Bench::new(2);
+    let clients = [bench.client(), bench.client()];
+    clients.iter().for_each(|client| gather(&mut bench, *client, 2, 100_000));
+    bench.worker.disconnect(clients[0]);
+    let kept: Vec<_> = bench.worker.gathers.iter().map(|(_, gather)| gather.bytes() > 0).collect();
+    assert_eq!(kept, [false, false, true, true]);
+    bench.answer("n2", &"*1\r\n$-1\r\n".repeat(4));
+    assert!(bench.worker.gathers.is_empty());
+    assert_eq!(bench.read(clients[1]).matches("*2\r\n$100000\r\n").count(), 2);
+}
+
+#[test]
+fn what_is_gathered_counts_among_what_all_clients_may_have() {
+    let mut bench = Bench::with_flags(2, &["--maxmemory-clients", "1mb"]);
+    let clients = [bench.client(), bench.client()];
+    gather(&mut bench, clients[0], 3, 300_000);
+    gather(&mut bench, clients[1], 1, 300_000);
+    assert_eq!(clients.map(|id| bench.worker.client(id).unwrap().killed), [true, false]);
 }
 
 #[test]

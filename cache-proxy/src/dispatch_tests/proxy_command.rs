@@ -264,6 +264,20 @@ fn each_part_of_a_split_request_is_noted_with_its_node() {
 }
 
 #[test]
+fn when_everything_is_slow_the_first_are_noted() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SMEMBERS culprit");
+    (0..50).for_each(|_| bench.send(client, "GET victim"));
+    bench.sent("n1");
+    bench.worker.now += Duration::from_millis(50);
+    bench.answer("n1", &"*0\r\n".repeat(51));
+    let told = json(&bench, &Question::SlowLog(100));
+    let told = told.as_array().unwrap();
+    assert_eq!((told.len(), &told[15]["key"]), (16, &"culprit".into()), "{told:?}");
+}
+
+#[test]
 fn a_slow_log_of_no_length_keeps_nothing() {
     let mut bench = Bench::with_flags(1, &["--slowlog-max-len", "0", "--slowlog-log-slower-than", "0"]);
     let client = bench.client();

@@ -12,6 +12,7 @@ pub(crate) mod question;
 pub(crate) mod simulate;
 pub(crate) mod slot_samples;
 pub(crate) mod slow_log;
+pub(crate) mod slow_quota;
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -4,7 +4,8 @@
 //! says whether the node was slow, the way to it, or nobody would take the request for a while. Arguments other than
 //! the first key are not kept: they are the application's data.
 //!
-//! One ring for all workers, behind a lock that only slow requests and readers take.
+//! One ring for all workers, behind a lock that only slow requests and readers take; and not all of those when
+//! everything is slow (see `slow_quota`). All are counted: a gap in the numbers is what was not noted.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -58,11 +59,11 @@ struct Ring {
 }
 
 impl SlowLog {
-    /// Adds a request, and forgets the oldest beyond `most`.
-    fn push(&self, request: SlowRequest, most: usize) {
+    /// Adds a request before which so many were left out, and forgets the oldest beyond `most`.
+    fn push(&self, request: SlowRequest, left_out: u64, most: usize) {
         let mut ring = self.lock();
-        let number = ring.next;
-        ring.next += 1;
+        let number = ring.next + left_out;
+        ring.next = number + 1;
         ring.entries.push_back((number, request));
         while ring.entries.len() > most {
             ring.entries.pop_front();
@@ -126,6 +127,7 @@ impl Dispatcher {
         if waiter.class == Class::Blocking || follows_client || waiter.target == Target::HANDSHAKE {
             return;
         }
+        let Some(left_out) = self.slow_quota.take(self.now) else { return };
         let Some((wire, written)) = link.pipeline.first() else { return };
         let of_node = self.now.saturating_duration_since(written).min(total);
         let request = SlowRequest {
@@ -133,16 +135,18 @@ impl Dispatcher {
             resent: waiter.tried,
             ..self.slow_request(wire, waiter.target, total, link.node.clone())
         };
-        self.overview.slow_log.push(request, self.config.slowlog_max_len);
+        self.overview.slow_log.push(request, left_out, self.config.slowlog_max_len);
     }
 
     /// Notes a request that was given up.
     pub(crate) fn note_given_up(&mut self, held: &Held) {
         let total = self.now.saturating_duration_since(held.since);
-        if total >= self.slow_from && held.class != Class::Blocking {
-            let request = self.slow_request(&held.wire, held.target, total, held.node.clone());
-            self.overview.slow_log.push(request, self.config.slowlog_max_len);
+        if total < self.slow_from || held.class == Class::Blocking {
+            return;
         }
+        let Some(left_out) = self.slow_quota.take(self.now) else { return };
+        let request = self.slow_request(&held.wire, held.target, total, held.node.clone());
+        self.overview.slow_log.push(request, left_out, self.config.slowlog_max_len);
     }
 
     fn slow_request(&self, wire: &[u8], target: Target, total: Duration, node: NodeId) -> SlowRequest {
@@ -207,7 +211,7 @@ mod tests {
     #[test]
     fn the_newest_are_kept_and_numbered_for_ever() {
         let log = SlowLog::default();
-        ["get", "set", "del"].into_iter().for_each(|command| log.push(slow(command), 2));
+        ["get", "set", "del"].into_iter().for_each(|command| log.push(slow(command), 0, 2));
         let told = |log: &SlowLog, most| -> Vec<_> {
             log.newest(most).into_iter().map(|(number, request)| (number, request.command)).collect()
         };
@@ -215,9 +219,9 @@ mod tests {
         assert_eq!(told(&log, 1), [(2, "del")]);
         log.reset();
         assert_eq!(log.len(), 0);
-        log.push(slow("get"), 2);
-        assert_eq!(told(&log, 9), [(3, "get")]);
-        log.push(slow("get"), 0);
+        log.push(slow("get"), 7, 2);
+        assert_eq!(told(&log, 9), [(10, "get")], "seven were left out");
+        log.push(slow("get"), 0, 0);
         assert_eq!(log.len(), 0);
     }
 

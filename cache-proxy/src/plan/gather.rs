@@ -1,11 +1,23 @@
 //! A reply in the making: the parts that several nodes answer to one request.
 //!
+//! What is gathered for a client counts as its own: it is read no further while there is much of it, and all its
+//! gathers together keep no more than it may have in replies not taken.
+//!
 //! Pure.
 
 use resp::Protocol;
 
+use crate::dispatch::Dispatcher;
 use crate::plan::merge::Merge;
-use crate::target::Target;
+use crate::plan::refuse::GATHERED_TOO_LARGE;
+use crate::target::{ClientId, GatherId, Target};
+
+/// What stands for a part that is there and not kept. It must not be empty: that is a part which has not come.
+const IS_THERE: &[u8] = b"_";
+
+/// A client that leaves with less than this gathered is not worth a look at all gathers: it goes when the last node
+/// has answered, or has been given up.
+pub(crate) const WORTH_A_LOOK: usize = 64 * 1024;
 
 /// The parts of one request's reply.
 #[derive(Debug)]
@@ -21,8 +33,8 @@ pub(crate) struct Gather {
     missing: usize,
     /// Bytes of all parts.
     bytes: usize,
-    /// They were more than a client may have; what comes is dropped.
-    overflowed: bool,
+    /// Nobody gets it, or it was more than its client may have: what comes is dropped.
+    is_void: bool,
 }
 
 impl Gather {
@@ -35,37 +47,40 @@ impl Gather {
             begun: Vec::new(),
             missing: parts,
             bytes: 0,
-            overflowed: false,
+            is_void: false,
         }
     }
 
-    /// Takes one part, or the rest of it. `true`: it was the last one. All parts together may have `most` bytes.
-    pub(crate) fn take(&mut self, part: u16, reply: &[u8], most: usize) -> bool {
+    /// Takes one part, or the rest of it. `true`: it was the last one.
+    fn take(&mut self, part: u16, reply: &[u8]) -> bool {
         let was_begun = self.end(part);
         if let Some(kept) = self.parts.get_mut(usize::from(part)).filter(|kept| was_begun || kept.is_empty())
         {
-            // A part that is there must not be empty.
-            kept.extend_from_slice(if self.overflowed { b"_" } else { reply });
+            if self.is_void {
+                kept.extend_from_slice(IS_THERE);
+            } else {
+                kept.extend_from_slice(reply);
+                self.bytes += reply.len();
+            }
             self.missing -= 1;
-            self.note_growth(reply.len(), most);
         }
         self.missing == 0
     }
 
     /// Takes a piece of a part whose end has not come.
-    pub(crate) fn extend(&mut self, part: u16, piece: &[u8], most: usize) {
+    fn extend(&mut self, part: u16, piece: &[u8]) {
         let Some(kept) = self.parts.get_mut(usize::from(part)) else { return };
         if !self.begun.contains(&part) {
             self.begun.push(part);
         }
-        if !self.overflowed {
+        if !self.is_void {
             kept.extend_from_slice(piece);
-            self.note_growth(piece.len(), most);
+            self.bytes += piece.len();
         }
     }
 
     /// Forgets the pieces of a part whose end will not come; it is asked for again.
-    pub(crate) fn withdraw(&mut self, part: u16) {
+    fn withdraw(&mut self, part: u16) {
         if self.end(part) {
             let kept = std::mem::take(&mut self.parts[usize::from(part)]);
             self.bytes = self.bytes.saturating_sub(kept.len());
@@ -79,13 +94,17 @@ impl Gather {
         place.map(|place| self.begun.swap_remove(place)).is_some()
     }
 
-    #[inline]
-    fn note_growth(&mut self, len: usize, most: usize) {
-        self.bytes += len;
-        if self.bytes > most && !self.overflowed {
-            self.overflowed = true;
-            self.parts.iter_mut().filter(|part| !part.is_empty()).for_each(|part| *part = vec![b'_']);
-        }
+    /// Drops what has come, and what will: there will be no merged reply.
+    #[cold]
+    fn make_void(&mut self) {
+        self.is_void = true;
+        self.bytes = 0;
+        self.parts.iter_mut().filter(|part| !part.is_empty()).for_each(|part| *part = IS_THERE.to_vec());
+    }
+
+    /// Bytes that it keeps.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What stands for a part whose node has left the cluster.
@@ -101,14 +120,83 @@ impl Gather {
         }
     }
 
-    /// The reply, once all parts are in; `None` when they were too large together.
-    pub(crate) fn merged(&self) -> Option<Vec<u8>> {
-        if self.overflowed {
+    /// The reply, once all parts are in, which are then gone; `None` when they were not kept.
+    fn merged(&mut self) -> Option<Vec<u8>> {
+        if self.is_void {
             return None;
         }
-        let mut reply = Vec::with_capacity(self.parts.iter().map(Vec::len).sum());
-        self.merge.write(&self.parts, self.protocol, &mut reply);
+        let parts = std::mem::take(&mut self.parts);
+        let mut reply = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+        self.merge.write(&parts, self.protocol, &mut reply);
         Some(reply)
+    }
+}
+
+impl Dispatcher {
+    /// Gives a gather one part, or the rest of it. With the last one whoever asked gets the merged reply.
+    pub(crate) fn deliver_part(&mut self, id: GatherId, part: u16, reply: &[u8]) {
+        if !self.change_gather(id, |gather| gather.take(part, reply)).unwrap_or(false) {
+            return;
+        }
+        let mut gather = self.gathers.remove(id as usize);
+        if let Some(client) = self.client_behind(gather.target).and_then(|id| self.client(id)) {
+            client.gathered = client.gathered.saturating_sub(gather.bytes());
+        }
+        let Some(reply) = gather.merged() else { return self.fail(gather.target, GATHERED_TOO_LARGE) };
+        self.remember_script(&gather, &reply);
+        self.deliver(gather.target, &reply);
+    }
+
+    /// Gives a gather a piece of a part whose end has not come.
+    pub(crate) fn extend_part(&mut self, id: GatherId, part: u16, piece: &[u8]) {
+        self.change_gather(id, |gather| gather.extend(part, piece));
+    }
+
+    /// Has a gather forget the pieces of a part whose end will not come.
+    pub(crate) fn withdraw_part(&mut self, id: GatherId, part: u16) {
+        self.change_gather(id, |gather| gather.withdraw(part));
+    }
+
+    /// Changes a gather, and has what it keeps count for its client. It keeps nothing when that one is gone, or has
+    /// more than it may have.
+    #[inline]
+    fn change_gather<T>(&mut self, id: GatherId, change: impl FnOnce(&mut Gather) -> T) -> Option<T> {
+        let gather = self.gathers.get_mut(id as usize)?;
+        let (before, target) = (gather.bytes, gather.target);
+        let outcome = change(gather);
+        let after = gather.bytes;
+        let most = self.limits.close_at;
+        let client = self.client_behind(target).and_then(|id| self.client(id));
+        let may_keep = client.is_some_and(|client| {
+            client.gathered = (client.gathered + after).saturating_sub(before);
+            !client.killed && client.gathered <= most
+        });
+        if may_keep {
+            self.note_growth(after.saturating_sub(before));
+        } else {
+            self.void_gather(id);
+        }
+        Some(outcome)
+    }
+
+    #[cold]
+    fn void_gather(&mut self, id: GatherId) {
+        let Some(gather) = self.gathers.get_mut(id as usize) else { return };
+        let (bytes, target) = (gather.bytes, gather.target);
+        gather.make_void();
+        if let Some(client) = self.client_behind(target).and_then(|id| self.client(id)) {
+            client.gathered = client.gathered.saturating_sub(bytes);
+        }
+    }
+
+    /// Drops what was gathered for a client that has left.
+    #[cold]
+    pub(crate) fn void_gathers_of(&mut self, client: ClientId) {
+        let is_its_own = |gather: &Gather| self.client_behind(gather.target) == Some(client);
+        let its_own = self.gathers.iter().filter(|(_, gather)| is_its_own(gather));
+        let its_own: Vec<_> = its_own.map(|(id, _)| id).collect();
+        // Indexes of a slab whose ids are that small.
+        its_own.into_iter().for_each(|id| self.void_gather(id as GatherId));
     }
 }
 
@@ -119,34 +207,39 @@ mod tests {
     #[test]
     fn it_is_complete_when_every_part_came_once() {
         let mut gather = Gather::new(Target::HANDSHAKE, Merge::Sum, Protocol::Resp2, 2);
-        assert!(!gather.take(1, b":2\r\n", 100));
-        assert!(!gather.take(1, b":9\r\n", 100));
-        assert!(!gather.take(7, b":9\r\n", 100));
-        assert!(gather.take(0, b":40\r\n", 100));
+        assert!(!gather.take(1, b":2\r\n"));
+        assert!(!gather.take(1, b":9\r\n"));
+        assert!(!gather.take(7, b":9\r\n"));
+        assert!(gather.take(0, b":40\r\n"));
         assert_eq!(gather.merged().unwrap(), b":42\r\n");
     }
 
     #[test]
     fn a_part_may_come_in_pieces_and_again_when_its_end_did_not_come() {
         let mut gather = Gather::new(Target::HANDSHAKE, Merge::Sum, Protocol::Resp2, 2);
-        gather.extend(0, b":4", 100);
+        gather.extend(0, b":4");
         gather.withdraw(0);
-        gather.extend(0, b":", 100);
-        gather.extend(0, b"4", 100);
-        assert!(!gather.take(1, b":2\r\n", 100));
-        assert!(gather.take(0, b"0\r\n", 100));
+        gather.extend(0, b":");
+        gather.extend(0, b"4");
+        assert!(!gather.take(1, b":2\r\n"));
+        assert!(gather.take(0, b"0\r\n"));
+        assert_eq!(gather.bytes, 9);
         assert_eq!(gather.merged().unwrap(), b":42\r\n");
     }
 
     #[test]
-    fn parts_that_are_too_large_together_are_not_kept() {
-        let mut gather = Gather::new(Target::HANDSHAKE, Merge::Concat, Protocol::Resp2, 3);
-        assert!(!gather.take(2, b"*0\r\n", 10));
-        gather.extend(0, b"*1\r\n$3\r\n", 10);
-        gather.extend(0, b"abc", 10);
-        assert!(!gather.take(0, b"\r\n", 10));
-        assert!(gather.take(1, b"*0\r\n", 10));
-        assert_eq!(gather.merged(), None);
-        assert!(gather.parts.iter().all(|part| part.len() < 10), "{:?}", gather.parts);
+    fn what_nobody_gets_is_not_kept() {
+        let mut gather = Gather::new(Target::HANDSHAKE, Merge::Concat, Protocol::Resp2, 4);
+        assert!(!gather.take(2, b"*0\r\n"));
+        gather.extend(0, b"*1\r\n$3\r\n");
+        gather.extend(3, b"*1\r\n$3\r\n");
+        gather.make_void();
+        gather.extend(0, b"abc");
+        gather.withdraw(3);
+        assert!(!gather.take(0, b"\r\n"));
+        assert!(!gather.take(1, b"*0\r\n"));
+        assert!(gather.take(3, b"*0\r\n"));
+        assert!(gather.parts.iter().all(|part| part.len() < 3), "{:?}", gather.parts);
+        assert_eq!((gather.bytes, gather.merged()), (0, None));
     }
 }

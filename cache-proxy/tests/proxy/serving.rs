@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use cache_proxy::{Config, Listeners, PROGRAM};
+use resp::{Limits, RequestScanner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
-use crate::cluster::{EchoNode, PATIENCE, Proxy, echo, echoed, nodes};
+use crate::cluster::{EchoNode, PATIENCE, Proxy, echo, echoed, greet, nodes};
 
 #[tokio::test]
 async fn a_pipeline_cut_at_every_byte_is_answered_in_order() {
@@ -311,5 +313,55 @@ async fn nothing_of_a_transaction_reaches_a_node_that_does_not_know_multi() {
     client.send(b"MULTI\r\nINCR k\r\nEXEC\r\nGET k\r\n").await;
     let aborted = "-EXECABORT Transaction discarded because of: node n0 does not know MULTI\r\n";
     client.expect(&format!("+OK\r\n+QUEUED\r\n{aborted}{}", echoed("GET k"))).await;
+    proxy.stop().await;
+}
+
+/// Answers each request only when ten more have come, but for the greeting.
+async fn answer_ten_behind(mut stream: TcpStream, seen: mpsc::UnboundedSender<u32>) {
+    let mut scanner = RequestScanner::new(Limits::default());
+    let (mut buffer, mut requests, mut answered) = (Vec::new(), 0, 0);
+    greet(&mut stream).await;
+    while stream.read_buf(&mut buffer).await.is_ok_and(|len| len > 0) {
+        while let Some(len) = scanner.scan(&buffer).unwrap() {
+            buffer.drain(..len);
+            requests += 1;
+        }
+        seen.send(requests).unwrap();
+        while answered + 10 < requests {
+            stream.write_all(b"+OK\r\n").await.unwrap();
+            answered += 1;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_wants_no_replies_is_read_on_as_they_come() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (seen, mut requests) = mpsc::unbounded_channel();
+    let node = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        answer_ten_behind(stream, seen).await;
+    });
+    let proxy = Proxy::over(&[address], &[]).await;
+    let mut client = proxy.connect().await;
+    client.send(b"CLIENT REPLY OFF\r\n").await;
+    client.send("SET k v\r\n".repeat(1_000).as_bytes()).await;
+    let all = async { while requests.recv().await != Some(1_000) {} };
+    tokio::time::timeout(PATIENCE, all).await.expect("it waits for the last ten replies");
+    node.abort();
+}
+
+#[tokio::test]
+async fn who_gives_up_its_password_may_send_no_more_than_a_stranger() {
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &["--requirepass", "secret"]).await;
+    let mut client = proxy.connect().await;
+    client.send(b"AUTH secret\r\n").await;
+    client.expect("+OK\r\n").await;
+    client.send(b"RESET\r\n").await;
+    client.expect("+RESET\r\n").await;
+    client.send(b"*2\r\n$3\r\nGET\r\n$100000\r\n").await;
+    assert_eq!(client.read_to_end().await, "-ERR Protocol error: invalid bulk length\r\n");
     proxy.stop().await;
 }

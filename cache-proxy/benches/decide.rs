@@ -10,6 +10,9 @@
 //! nodes that are out.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed measurement")]
 
+#[path = "../../crates/cluster/benches/xxh3/mod.rs"]
+mod xxh3;
+
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
@@ -21,7 +24,7 @@ use hashring::HashRing;
 use redis_protocol::resp2::decode::decode_range;
 use redis_protocol::resp2::types::RangeFrame;
 use resp::{Encoder, Limits, Protocol, RequestScanner, encode_request};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxh3::Xxh3;
 
 /// The cluster that `fastcache up` starts.
 const NODES: u16 = 50;
@@ -151,21 +154,6 @@ impl Ours {
             }
         }
         whole + self.outboxes.put_mgets()
-    }
-}
-
-/// xxh3 of each piece in one go: `hashring` at its best. The crate's own hasher for pieces costs more than the
-/// search.
-#[derive(Debug, Default)]
-struct Xxh3(u64);
-
-impl Hasher for Xxh3 {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }
 

@@ -6,6 +6,8 @@
 //! 2^20, and so does this measurement.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed measurement")]
 
+mod xxh3;
+
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use std::time::Duration;
 use cluster::{DEFAULT_SLOTS, MAX_SLOTS, NodeId, Routing, Status, View, ViewNode};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use hashring::HashRing;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxh3::Xxh3;
 
 /// A cluster's size and what it sets for it.
 #[derive(Clone, Copy)]
@@ -40,21 +42,6 @@ const KEYS: usize = 4_096;
 struct Point {
     node: u16,
     number: u16,
-}
-
-/// xxh3 of each piece in one go: `hashring` at its best. The crate's own hasher for pieces costs more than the
-/// search.
-#[derive(Debug, Default)]
-struct Xxh3(u64);
-
-impl Hasher for Xxh3 {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = xxh3_64_with_seed(bytes, self.0);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// Hashed in one piece: the standard library ends a string with a byte of its own, which would be a second xxh3.

@@ -6,11 +6,14 @@
 //! set members and map keys, and bounds nothing.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod scan;
+
 use proptest::prelude::*;
 use redis_protocol::resp2;
 use redis_protocol::resp2::types::Resp2Frame as _;
 use redis_protocol::resp3;
 use resp::{Encoder, Limits, Protocol, ProtocolError, ReplyScanner, RequestScanner, encode_request};
+use scan::Scan;
 
 /// A reply as a tree, to be encoded by our encoder.
 #[derive(Debug, Clone)]
@@ -114,34 +117,6 @@ fn reply_borders(bytes: &[u8], pieces: &[usize]) -> Vec<usize> {
     }
     borders
 }
-
-/// What both scanners can do.
-trait Scan {
-    fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError>;
-    fn done_with(&self, arrived: usize) -> usize;
-    fn skip(&mut self, len: usize);
-}
-
-macro_rules! scan {
-    ($scanner:ty) => {
-        impl Scan for $scanner {
-            fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
-                self.scan(buf)
-            }
-
-            fn done_with(&self, arrived: usize) -> usize {
-                self.done_with(arrived)
-            }
-
-            fn skip(&mut self, len: usize) {
-                self.skip(len);
-            }
-        }
-    };
-}
-
-scan!(RequestScanner);
-scan!(ReplyScanner);
 
 /// The same, by a reader that gives away what the scanner is done with: `gifts` says how much of it each time.
 fn borders_in_passing(mut scanner: impl Scan, bytes: &[u8], pieces: &[usize], gifts: &[usize]) -> Vec<usize> {

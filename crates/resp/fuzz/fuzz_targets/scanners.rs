@@ -3,9 +3,13 @@
 //! stricter rules accept it.
 #![no_main]
 
+#[path = "../../tests/scan/mod.rs"]
+mod scan;
+
 use libfuzzer_sys::fuzz_target;
 use redis_protocol::resp2::decode::decode_range;
 use resp::{Limits, ProtocolError, ReplyScanner, RequestScanner};
+use scan::Scan;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (piece, bytes) = (usize::from(input.0) + 1, input.1);
@@ -58,34 +62,6 @@ fn borders(
     }
     (found, None)
 }
-
-/// What both scanners can do.
-trait Scan {
-    fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError>;
-    fn done_with(&self, arrived: usize) -> usize;
-    fn skip(&mut self, len: usize);
-}
-
-macro_rules! scan {
-    ($scanner:ty) => {
-        impl Scan for $scanner {
-            fn scan(&mut self, buf: &[u8]) -> Result<Option<usize>, ProtocolError> {
-                self.scan(buf)
-            }
-
-            fn done_with(&self, arrived: usize) -> usize {
-                self.done_with(arrived)
-            }
-
-            fn skip(&mut self, len: usize) {
-                self.skip(len);
-            }
-        }
-    };
-}
-
-scan!(RequestScanner);
-scan!(ReplyScanner);
 
 /// The borders for a reader that gives away what the scanner is done with, more or less of it.
 fn in_passing(mut scanner: impl Scan, bytes: &[u8], piece: usize) -> (Vec<usize>, Option<ProtocolError>) {

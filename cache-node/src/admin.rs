@@ -67,7 +67,7 @@ impl Admin {
                 let _ = done.send(());
             }
         };
-        let (served, ()) = tokio::join!(axum::serve(self.listener, router).into_future(), copy);
+        let (served, ()) = tokio::join!(daemon::admin::serve(self.listener, router), copy);
         if let Err(error) = served {
             tracing::warn!(%error, "admin endpoints ended");
         }

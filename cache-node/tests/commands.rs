@@ -287,6 +287,24 @@ fn fetch(port: u64, path: &str) -> String {
     answer
 }
 
+/// Those who say nothing must not take the files that clients need. Whoever comes after them waits for a place.
+#[test]
+fn the_admin_port_takes_so_many_connections_and_no_more() {
+    let node = Node::start(Config { admin_port: Some(0), ..Config::default() });
+    let port = figure(&mut node.connect(), "admin_port");
+    let connect = || TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).unwrap();
+    let silent: Vec<_> = (0..daemon::admin::MAX_CONNECTIONS).map(|_| connect()).collect();
+    let mut late = connect();
+    late.write_all(b"GET /livez HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n").unwrap();
+    late.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut answer = String::new();
+    late.read_to_string(&mut answer).expect_err("there is no place");
+    drop(silent);
+    late.set_read_timeout(None).unwrap();
+    late.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
 #[test]
 fn the_admin_port_tells_health_and_figures() {
     let node = Node::start(Config { admin_port: Some(0), ..Config::default() });

@@ -23,7 +23,6 @@ pub mod clock;
 mod config;
 mod connection;
 pub mod journal;
-mod listener;
 mod member_gauges;
 pub mod metrics;
 pub mod monitor;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use daemon::Listener;
 use daemon::admin::Readiness;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -15,7 +16,6 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{Config, PROGRAM};
 use crate::journal::{Journal, Memory};
-use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::publish::{Publisher, Reader};
@@ -26,6 +26,13 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// Open files that are enough: for all connections, and two to each of twenty thousand members.
 const ENOUGH_FILES: u64 = 65_536;
+
+/// Most connections at a time: all subscribers, and plenty of short requests.
+const MAX_CONNECTIONS: usize = 2_048;
+/// Files of other use: the runtime, the journal, standard streams, name lookups.
+const OWN_FILES: usize = 64;
+/// Connections that are served however low the limit of files is.
+const FEW: usize = 16;
 
 /// The whole life of the process, from its arguments (without the program's name) to its exit code.
 pub fn main(args: impl IntoIterator<Item = impl Into<OsString>>) -> ExitCode {
@@ -87,8 +94,8 @@ async fn serve(
         monitor.abort();
         let _ = draining.send(());
     };
-    let serving = axum::serve(Listener::new(listener, daemon::open_files::limit(), members), router)
-        .with_graceful_shutdown(stop);
+    let listener = Listener::new(listener, connections(daemon::open_files::limit(), members));
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
     tokio::select! {
         served = serving.into_future() => served.context("the listener failed"),
         () = drained(is_draining) => {
@@ -96,6 +103,13 @@ async fn serve(
             Ok(())
         }
     }
+}
+
+/// How many connections leave the probes what they need: one kept and one that confirms for each
+/// member. Clients must never be the reason why a node cannot be probed.
+fn connections(files: u64, members: usize) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    files.saturating_sub(members.saturating_mul(2)).saturating_sub(OWN_FILES).clamp(FEW, MAX_CONNECTIONS)
 }
 
 /// When whoever still reads has had time enough.
@@ -131,4 +145,16 @@ fn remember(config: &Config, clock: Clock, memory: Memory) -> Verdict {
         verdict.recall(&id, transition);
     }
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_files_for_the_probes() {
+        assert_eq!(connections(1_024, 55), 1_024 - 110 - 64);
+        assert_eq!(connections(u64::MAX, 55), MAX_CONNECTIONS);
+        assert_eq!(connections(64, 4), FEW);
+    }
 }

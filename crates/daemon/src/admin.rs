@@ -6,6 +6,7 @@
 //! for this server, and those it has go on.
 
 use std::future::{Future, ready};
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+
+use crate::listener::Listener;
+
+/// Most connections to an admin port at a time. A check of HAProxy, a Prometheus and some people are a dozen; and
+/// those that say nothing are closed after seconds.
+pub const MAX_CONNECTIONS: usize = 128;
 
 /// The media type of the OpenMetrics text that [`encode`] writes.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -107,6 +115,15 @@ where
         .route("/livez", get(async || "live\n"))
         .route("/readyz", get(standing))
         .route("/metrics", get(metrics).with_state(registry.into()))
+}
+
+/// Serves a router on an admin port, for ever. The clients and nodes of the process need its files more than whoever
+/// connects here, so connections are bounded in number and time.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
+    axum::serve(Listener::new(listener, MAX_CONNECTIONS), router).await
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {

@@ -1,7 +1,8 @@
 //! The listener: a bounded number of connections, without send delay, and none that is idle for ever.
 //!
-//! A view must not wait for the acknowledgement of a heartbeat (Nagle's algorithm), and clients that
-//! open connections and say nothing must not keep others out.
+//! For every HTTP port of ours. A view must not wait for the acknowledgement of a heartbeat (Nagle's algorithm), and
+//! clients that open connections and say nothing must not take the files that others need, nor keep them out for ever.
+//! What is asked, and who may ask, is the router's business.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,15 +15,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
-
-/// Most connections at a time: all subscribers, and plenty of short requests. Further ones wait in
-/// the system's backlog.
-const MAX_CONNECTIONS: usize = 2_048;
-
-/// Files of other use: the runtime, the journal, standard streams, name lookups.
-const OWN_FILES: usize = 64;
-/// Connections that are served however low the limit of files is.
-const FEW: usize = 16;
 
 /// How long a connection may stay in one phase. Bytes that only trickle in gain no time.
 #[derive(Debug, Clone, Copy)]
@@ -44,31 +36,24 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(120),
 };
 
-/// A listener that accepts while there is room.
+/// A listener that accepts while there is room. Whoever comes when there is none waits in the system's backlog.
 #[derive(Debug)]
-pub(crate) struct Listener {
+pub struct Listener {
     listener: TcpListener,
     room: Arc<Semaphore>,
     limits: Limits,
 }
 
 impl Listener {
-    /// Takes a listener over, in a process that may have so many files open and probes so many members.
+    /// Takes a listener over, for so many connections at a time.
     #[must_use]
-    pub(crate) fn new(listener: TcpListener, files: u64, members: usize) -> Self {
-        Self::with_limits(listener, connections(files, members), LIMITS)
+    pub fn new(listener: TcpListener, connections: usize) -> Self {
+        Self::with_limits(listener, connections, LIMITS)
     }
 
     fn with_limits(listener: TcpListener, connections: usize, limits: Limits) -> Self {
         Self { listener, room: Arc::new(Semaphore::new(connections)), limits }
     }
-}
-
-/// How many connections leave the probes what they need: one kept and one that confirms for each
-/// member. Clients must never be the reason why a node cannot be probed.
-fn connections(files: u64, members: usize) -> usize {
-    let files = usize::try_from(files).unwrap_or(usize::MAX);
-    files.saturating_sub(members.saturating_mul(2)).saturating_sub(OWN_FILES).clamp(FEW, MAX_CONNECTIONS)
 }
 
 impl axum::serve::Listener for Listener {
@@ -95,7 +80,7 @@ impl axum::serve::Listener for Listener {
 
 /// A connection, its place among the allowed ones, and until when its phase may last.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     stream: TcpStream,
     limits: Limits,
     /// A request has begun, its answer has not.
@@ -188,13 +173,6 @@ mod tests {
         end.expect("it is given up");
         assert_eq!(served.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
         started.elapsed()
-    }
-
-    #[test]
-    fn connections_leave_files_for_the_probes() {
-        assert_eq!(connections(1_024, 55), 1_024 - 110 - 64);
-        assert_eq!(connections(u64::MAX, 55), MAX_CONNECTIONS);
-        assert_eq!(connections(64, 4), FEW);
     }
 
     #[tokio::test]

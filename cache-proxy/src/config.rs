@@ -49,6 +49,13 @@ pub static PROGRAM: Program = Program {
             "Port for /livez, /readyz, /metrics, and as JSON for what PROXY tells; none when unset",
         ),
         Setting::new(
+            "admin-host",
+            Some("ADMIN_HOST"),
+            None,
+            Kind::Host,
+            "Address of the admin port, which shows keys and asks for no password; when unset, that for clients (--host)",
+        ),
+        Setting::new(
             "proxy-id",
             Some("PROXY_ID"),
             Some("proxy1"),
@@ -102,8 +109,9 @@ pub static PROGRAM: Program = Program {
             Some("PROTO_MAX_BULK_LEN"),
             Some("512mb"),
             Kind::SizeWithin { min: MIB, max: 512 * MIB },
-            "Longest value a client may send; passing it on takes up to three times as much for a moment. Not more \
-             than the nodes allow: theirs ends the connection that all clients share",
+            "Longest argument a client may send. Values over 1mb of commands with one key pass through while they come; \
+             arguments of MSET, scripts and transactions are held whole, for a moment up to three times. Not more than \
+             the nodes allow: theirs ends the connection",
         ),
         Setting::new(
             "client-output-buffer-limit",
@@ -213,6 +221,8 @@ pub struct Config {
     pub entry_port: Option<u16>,
     /// Port of the admin endpoints.
     pub admin_port: Option<u16>,
+    /// Address of the admin endpoints.
+    pub admin_host: String,
     /// This proxy's id.
     pub proxy_id: NodeId,
     /// Base URL of the health service.
@@ -280,6 +290,7 @@ impl Config {
             port: settings.port("port"),
             entry_port: settings.optional_port("entry-port"),
             admin_port,
+            admin_host: settings.optional_text("admin-host").unwrap_or(settings.text("host")).to_owned(),
             proxy_id: NodeId::new(settings.text("proxy-id")).context("--proxy-id")?,
             health_service: settings.text("health-service").to_owned(),
             api_token: settings
@@ -314,8 +325,9 @@ impl Config {
     /// Raises the limit of open files to what the clients need; when it cannot be raised so far, fewer
     /// clients are let in, because they would be left waiting without an answer.
     pub fn fit_to_open_files(&mut self) {
-        /// Files besides the clients' sockets: two connections to each of some hundred nodes, listeners, logs.
-        const RESERVED: u64 = 512;
+        /// Files besides the clients' sockets: two connections to each of some hundred nodes, listeners, logs; and
+        /// the admin port's, so that `/readyz` is answered when there are as many clients as may be.
+        const RESERVED: u64 = 512 + daemon::admin::MAX_CONNECTIONS as u64;
         // A client may have a node connection to itself. Where there is no room for all of those, who blocks last waits.
         daemon::open_files::raise_limit(2 * self.max_clients as u64 + RESERVED);
         let possible = daemon::open_files::room_for(self.max_clients, RESERVED);
@@ -341,6 +353,14 @@ mod tests {
             read(&["--maxmemory-clients", "0"]) && read(&["--maxmemory-clients", "2mb", "--workers", "2"])
         );
         assert!(!read(&["--maxmemory-clients", "2mb", "--workers", "3"]));
+    }
+
+    #[test]
+    fn the_admin_port_is_where_clients_connect_unless_it_is_said() {
+        let admin_host =
+            |flags: &[&str]| Config::from_settings(&PROGRAM.from_flags(flags).unwrap()).unwrap().admin_host;
+        assert_eq!(admin_host(&["--host", "0.0.0.0"]), "0.0.0.0");
+        assert_eq!(admin_host(&["--host", "0.0.0.0", "--admin-host", "::1"]), "::1");
     }
 
     #[test]

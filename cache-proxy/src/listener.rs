@@ -48,7 +48,7 @@ impl Listeners {
                 listeners.push(bind(&config.host, entry, true)?);
             }
         }
-        let admin = config.admin_port.map(|port| bind(&config.host, port, false)).transpose()?;
+        let admin = config.admin_port.map(|port| bind(&config.admin_host, port, false)).transpose()?;
         Ok(Self { of_worker, admin, address })
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -84,6 +84,9 @@ pub async fn run(
     tokio::spawn(follower.run());
     tokio::spawn(become_ready(readiness.clone(), routing_changes.clone()));
     if let Some(listener) = admin {
+        if let Some(address) = open_to_others(&listener).filter(|_| config.password.is_some()) {
+            warn_of_open_admin_port(address);
+        }
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let registry = metrics::registry(Arc::clone(&overview), readiness.clone(), refused);
         let asked = Asked { overview, routing: routing_changes.clone() };
@@ -205,7 +208,20 @@ async fn serve_admin(
             }
         }
     });
-    axum::serve(listener, router.merge(admin_api::router(asked))).await
+    daemon::admin::serve(listener, router.merge(admin_api::router(asked))).await
+}
+
+/// The address of a listener that others than this machine can reach.
+fn open_to_others(listener: &TcpListener) -> Option<SocketAddr> {
+    listener.local_addr().ok().filter(|address| !address.ip().is_loopback())
+}
+
+/// Whoever asks clients for a password hardly wants to show their keys to everybody.
+fn warn_of_open_admin_port(address: SocketAddr) {
+    tracing::warn!(
+        %address,
+        "the admin port shows keys to whoever reaches it, without the clients' password: see --admin-host"
+    );
 }
 
 /// Ready means that requests can be routed.
@@ -220,6 +236,14 @@ mod tests {
     use std::future::ready;
 
     use super::*;
+
+    #[test]
+    fn only_loopback_is_closed_to_others() {
+        for (host, is_open) in [("127.0.0.1", false), ("127.0.0.2", false), ("0.0.0.0", true)] {
+            let listener = TcpListener::bind((host, 0)).unwrap();
+            assert_eq!(open_to_others(&listener).is_some(), is_open, "{host}");
+        }
+    }
 
     const INSTANT: Duration = Duration::from_millis(20);
 

@@ -18,7 +18,9 @@ pub(crate) struct Server {
     pub(crate) name: String,
     /// Where it takes clients, as `host:port`.
     pub(crate) address: String,
-    /// Where, on the same host, it tells whether it is ready.
+    /// The host where it tells whether it is ready, when that is another one.
+    pub(crate) admin_host: Option<String>,
+    /// The port there.
     pub(crate) admin_port: u16,
 }
 
@@ -44,6 +46,7 @@ impl HaproxyConfig {
         let proxy = |number| Server {
             name: format!("proxy{number}"),
             address: format!("fastcache-proxy{number}:6379"),
+            admin_host: None,
             admin_port: 9382,
         };
         Self {
@@ -65,9 +68,14 @@ impl HaproxyConfig {
         let resolvers = if self.docker_names { RESOLVERS } else { "" };
         let resolve = if self.docker_names { RESOLVE } else { "" };
         let mut servers = String::new();
-        for Server { name, address, admin_port } in &self.proxies {
+        for Server { name, address, admin_host, admin_port } in &self.proxies {
+            let elsewhere = match admin_host {
+                Some(host) if host.contains(':') => format!("addr [{host}] "),
+                Some(host) => format!("addr {host} "),
+                None => String::new(),
+            };
             // Writing to a String cannot fail.
-            let _ = writeln!(servers, "    server {name} {address} check port {admin_port}");
+            let _ = writeln!(servers, "    server {name} {address} check {elsewhere}port {admin_port}");
         }
         TEMPLATE
             .replace("{max_connections}", &self.max_connections.to_string())
@@ -117,9 +125,10 @@ mod tests {
 
     #[test]
     fn every_proxy_is_a_checked_server_and_nothing_is_left_to_fill_in() {
-        let server = |name: &str, port: u16, admin_port| Server {
+        let server = |name: &str, port: u16, admin_host: Option<&str>, admin_port| Server {
             name: name.into(),
             address: format!("127.0.0.1:{port}"),
+            admin_host: admin_host.map(str::to_owned),
             admin_port,
         };
         let config = HaproxyConfig {
@@ -127,7 +136,7 @@ mod tests {
             stats: "127.0.0.1:9404".into(),
             max_connections: 100,
             balance: "leastconn".into(),
-            proxies: vec![server("proxy1", 1, 11), server("proxy2", 2, 12)],
+            proxies: vec![server("proxy1", 1, None, 11), server("proxy2", 2, Some("::1"), 12)],
             docker_names: false,
         };
         let text = config.render();
@@ -135,7 +144,7 @@ mod tests {
         assert!(text.contains("    bind 127.0.0.1:9404\n"));
         assert!(text.contains("    balance leastconn\n"));
         assert!(text.contains(
-            "    server proxy1 127.0.0.1:1 check port 11\n    server proxy2 127.0.0.1:2 check port 12\n"
+            "    server proxy1 127.0.0.1:1 check port 11\n    server proxy2 127.0.0.1:2 check addr [::1] port 12\n"
         ));
         assert!(!text.contains("resolvers"), "{text}");
         let is_condition = |line: &&str| line.contains(" if {") || line.contains(" unless {");

@@ -40,6 +40,8 @@ pub(crate) struct ProxyPorts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) host: String,
+    /// Where the proxies' admin ports listen, when that is elsewhere.
+    pub(crate) admin_host: Option<String>,
     pub(crate) nodes: Vec<u16>,
     pub(crate) proxies: Vec<ProxyPorts>,
     pub(crate) health: u16,
@@ -78,10 +80,10 @@ impl Layout {
         let (&[health], &[entry], true) = (health.as_slice(), entry.as_slice(), mistakes.is_empty()) else {
             return Err(mistakes);
         };
+        let stats = stats.first().copied();
         let proxies =
             clients.into_iter().zip(admins).map(|(clients, admin)| ProxyPorts { clients, admin }).collect();
-        let layout =
-            Self { host: host.to_owned(), nodes, proxies, health, entry, stats: stats.first().copied() };
+        let layout = Self { host: host.to_owned(), admin_host: None, nodes, proxies, health, entry, stats };
         let twice = layout.asked_for_twice();
         if twice.is_empty() { Ok(layout) } else { Err(twice) }
     }
@@ -107,6 +109,12 @@ impl Layout {
             HAPROXY => self.stats,
             _ => self.places().into_iter().find(|place| place.name == name).map(|place| place.port),
         }
+    }
+
+    /// Where the process that has this port listens.
+    pub(crate) fn host_of(&self, port: u16) -> &str {
+        let is_admin = self.proxies.iter().any(|ports| ports.admin == port);
+        self.admin_host.as_deref().filter(|_| is_admin).unwrap_or(&self.host)
     }
 
     /// `host:port`, an IPv6 host in brackets.
@@ -168,6 +176,8 @@ mod tests {
         assert_eq!(layout.proxies[4], ProxyPorts { clients: 6386, admin: 9386 });
         assert_eq!(layout.places().len(), 50 + 2 * 5 + 3);
         assert_eq!(layout.address(7001), "127.0.0.1:7001");
+        let elsewhere = Layout { admin_host: Some("::1".into()), ..layout };
+        assert_eq!((elsewhere.host_of(9382), elsewhere.host_of(6382)), ("::1", "127.0.0.1"));
     }
 
     #[test]

@@ -49,6 +49,13 @@ static PROGRAM: Program = Program {
         setting("balance", BALANCES[0], Kind::Choice(&BALANCES), "How HAProxy spreads connections"),
         setting("proxy-port", "6382", Kind::Port, "The first proxy's port; the others follow it"),
         setting("admin-port", "9382", Kind::Port, "The first proxy's admin port; the others follow it"),
+        Setting {
+            name: "admin-host",
+            env: Some("ADMIN_HOST"),
+            default: None,
+            kind: Kind::Host,
+            help: "Where the admin ports listen, which show keys and ask for no password; when unset, where all does",
+        },
         setting("node-port", "7001", Kind::Port, "The first node's port; the others follow it"),
         setting("health-port", "8080", Kind::Port, "The health service's port"),
         setting("stats-port", "8404", Kind::Port, "HAProxy's statistics and metrics"),

@@ -244,6 +244,35 @@ fn children(up: &Up) -> Vec<i32> {
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
+/// Whoever may read the memory of one process has not by that the secrets of all.
+#[test]
+fn every_child_has_its_own_secrets_and_no_others() {
+    let all = ["HEALTH_API_TOKEN", "NODE_PASSWORD", "REQUIREPASS", "STATS_PASSWORD"];
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = up_command(directory.path().to_str().unwrap(), "haproxy");
+    let mut up = Up::spawn(command.envs(all.map(|name| (name, "s3cret"))));
+    up.ready_line();
+    let mut seen = 0;
+    for child in children(&up) {
+        let read = |what: &str| {
+            String::from_utf8_lossy(&fs::read(format!("/proc/{child}/{what}")).unwrap()).into_owned()
+        };
+        let (command, environment) = (read("cmdline"), read("environ"));
+        let has = |name: &&str| environment.split('\0').any(|line| line.starts_with(&format!("{name}=")));
+        let found: Vec<&str> = all.into_iter().filter(has).collect();
+        let is = |program: &str| command.split('\0').any(|word| word == program);
+        let own = match () {
+            () if is("cache-node") => &all[1..2],
+            () if is("health-service") => &all[..2],
+            () if is("cache-proxy") => &all[..3],
+            () => &all[3..],
+        };
+        assert_eq!(found, own, "{command:?}");
+        seen += 1;
+    }
+    assert_eq!(seen, 3 + 1 + 2 + 1);
+}
+
 #[test]
 fn status_shows_every_member() {
     let (_directory, _up, addresses) = ready("shared");

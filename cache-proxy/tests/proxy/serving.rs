@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
 
 use cache_proxy::{Config, Listeners, PROGRAM};
 use resp::{Limits, RequestScanner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::cluster::{EchoNode, PATIENCE, Proxy, echo, echoed, greet, nodes};
 
@@ -214,7 +217,7 @@ async fn unfinished_requests_of_all_clients_are_bounded() {
     let much = format!("*2\r\n$3\r\nGET\r\n$99999999\r\n{}", "x".repeat(8 << 20));
     // It may be closed before all of it is sent.
     let _ = large.stream.write_all(much.as_bytes()).await;
-    let read = tokio::time::timeout(PATIENCE, large.stream.read(&mut [0])).await.unwrap();
+    let read = timeout(PATIENCE, large.stream.read(&mut [0])).await.unwrap();
     assert!(read.is_err() || read.is_ok_and(|len| len == 0), "it is not closed");
     small.send(format!("{half}\r\n").as_bytes()).await;
     small.expect(&echoed(&format!("GET {half}{half}"))).await;
@@ -248,7 +251,7 @@ async fn a_wrong_token_is_told_before_a_node_fails() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    timeout(PATIENCE, told).await.unwrap();
     proxy.stop().await;
 }
 
@@ -258,7 +261,7 @@ async fn a_node_that_says_what_nobody_asked_for_is_reconnected() {
     let proxy = Proxy::over(&[listener.local_addr().unwrap()], &[]).await;
     let (mut first, _) = listener.accept().await.unwrap();
     first.write_all(b"-ERR max number of clients reached\r\n").await.unwrap();
-    let (second, _) = tokio::time::timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let (second, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     tokio::spawn(echo(second));
     let mut client = proxy.connect().await;
     client.send(b"GET k\r\n").await;
@@ -281,6 +284,25 @@ async fn the_admin_port_tells_what_happened() {
         "cache_proxy_connected_nodes 2",
     ] {
         assert!(metrics.contains(line), "{line} is missing in {metrics}");
+    }
+    proxy.stop().await;
+}
+
+/// Those who say nothing must not take the files that clients need. Whoever comes after them waits for a place.
+#[tokio::test]
+async fn the_admin_port_takes_so_many_connections_and_no_more() {
+    let (_nodes, addresses) = nodes(1).await;
+    let proxy = Proxy::over(&addresses, &[]).await;
+    let mut silent = Vec::new();
+    for _ in 0..daemon::admin::MAX_CONNECTIONS {
+        silent.push(TcpStream::connect(proxy.admin).await.unwrap());
+    }
+    {
+        let mut late = pin!(proxy.get("/livez"));
+        timeout(Duration::from_millis(300), late.as_mut()).await.expect_err("there is no place");
+        drop(silent);
+        let answer = timeout(PATIENCE, late).await.unwrap();
+        assert!(answer.contains("200 OK"), "{answer}");
     }
     proxy.stop().await;
 }

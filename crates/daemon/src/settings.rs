@@ -245,6 +245,12 @@ impl Settings {
         self.entry(name).source != Source::Default
     }
 
+    /// Whether the command line set it: by its flag, or by the file that `--NAME-file` names.
+    #[must_use]
+    pub fn is_given_by_flag(&self, name: &str) -> bool {
+        matches!(self.entry(name).source, Source::Flag | Source::SecretFileFlag)
+    }
+
     fn entry(&self, name: &str) -> &Entry {
         let found = self.entries.iter().find(|entry| entry.setting.name == name);
         found.unwrap_or_else(|| panic!("the program declares no setting `{name}`"))

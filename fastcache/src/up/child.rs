@@ -51,7 +51,16 @@ pub(super) struct ChildSpec {
     pub(super) program: String,
     pub(super) args: Vec<String>,
     /// What it is told by environment variables, whatever this command was told it by.
-    pub(super) secrets: Vec<(&'static str, Secret)>,
+    pub(super) secrets: Vec<Told>,
+}
+
+/// A secret, and the variable that tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) name: &'static str,
+    pub(super) secret: Secret,
+    /// This command was told it by a flag, which wins over the environment.
+    pub(super) by_flag: bool,
 }
 
 /// Something that happened to a child, by its index.
@@ -86,8 +95,10 @@ pub(super) struct Output {
 impl ChildSpec {
     /// The command line that starts it by hand, ready for a shell.
     pub(super) fn command_line(&self) -> std::io::Result<String> {
-        let own = OWN.into_iter().find(|own| own.name == self.program);
-        let mut words = inherited::assignments(own, &self.args, |name| self.variable(name));
+        let own = self.own();
+        let mut words = inherited::assignments(own, &self.args, |name| {
+            self.variable(name, |name| std::env::var(name).ok())
+        });
         if own.is_some() {
             words.push(quoted(&std::env::current_exe()?.to_string_lossy()));
         }
@@ -95,16 +106,23 @@ impl ChildSpec {
         words.extend(self.args.iter().map(|word| quoted(word)));
         Ok(words.join(" "))
     }
-}
 
-impl ChildSpec {
+    /// Which program of this binary it is; HAProxy is none.
+    pub(super) fn own(&self) -> Option<&'static Program> {
+        OWN.into_iter().find(|own| own.name == self.program)
+    }
+
     /// A variable of its environment, as whoever starts it again has to set it: a secret, or the file it was in.
-    fn variable(&self, name: &str) -> Option<String> {
-        let inherited =
-            |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty() && !OURS.contains(&name));
-        let in_file = inherited(&format!("{name}_FILE")).is_some();
-        let told = self.secrets.iter().find(|(known, _)| *known == name && !in_file);
-        told.map(|(_, secret)| secret.expose().to_owned()).or_else(|| inherited(name))
+    /// `of_this` is the environment of this command.
+    fn variable(&self, name: &str, of_this: impl Fn(&str) -> Option<String>) -> Option<String> {
+        let inherited = |name: &str| of_this(name).filter(|value| !value.is_empty() && !OURS.contains(&name));
+        let file = |name: &str| format!("{name}_FILE");
+        if self.secrets.iter().any(|told| told.by_flag && file(told.name) == name) {
+            return None;
+        }
+        let told = self.secrets.iter().find(|told| told.name == name);
+        let told = told.filter(|told| told.by_flag || inherited(&file(name)).is_none());
+        told.map(|told| told.secret.expose().to_owned()).or_else(|| inherited(name))
     }
 }
 
@@ -121,7 +139,10 @@ impl Handle {
         for name in OURS {
             command.env_remove(name);
         }
-        for (name, secret) in &spec.secrets {
+        for name in inherited::secrets_of_others(spec.own(), &OWN) {
+            command.env_remove(format!("{name}_FILE")).env_remove(name);
+        }
+        for Told { name, secret, .. } in &spec.secrets {
             command.env_remove(format!("{name}_FILE")).env(name, secret.expose());
         }
         let child = command
@@ -216,6 +237,19 @@ mod tests {
         for program in OWN {
             let variable = program.config_variable();
             assert!(OURS.contains(&variable.as_str()), "{variable}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_told_in_the_way_that_this_command_went_by() {
+        let environment = |name: &str| (name == "REQUIREPASS_FILE").then(|| "/run/other".to_owned());
+        for (by_flag, variable, file) in [(true, Some("s3cret"), None), (false, None, Some("/run/other"))] {
+            let told = Told { name: "REQUIREPASS", secret: "s3cret".into(), by_flag };
+            let (name, program) = ("proxy1".into(), "cache-proxy".into());
+            let spec = ChildSpec { name, program, args: Vec::new(), secrets: vec![told] };
+            let found = |name| spec.variable(name, environment);
+            assert_eq!(found("REQUIREPASS").as_deref(), variable);
+            assert_eq!(found("REQUIREPASS_FILE").as_deref(), file);
         }
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use daemon::{Secret, Settings};
 
-use super::child::ChildSpec;
+use super::child::{ChildSpec, Told};
+use super::inherited;
 use crate::haproxy_config::Server;
 use crate::layout::{HAPROXY, HEALTH, Layout, ProxyPorts, node_name, proxy_name};
 
@@ -32,8 +33,13 @@ impl Plan {
             directory,
             maxmemory: settings.size("maxmemory"),
             lame_duck: settings.duration("lame-duck"),
-            passwords: ["requirepass", "node-password"]
-                .map(|name| settings.optional_text(name).map(Secret::from).unwrap_or_default()),
+            passwords: [("REQUIREPASS", "requirepass"), ("NODE_PASSWORD", "node-password")].map(
+                |(name, setting)| Told {
+                    name,
+                    secret: settings.optional_text(setting).map(Secret::from).unwrap_or_default(),
+                    by_flag: settings.is_given_by_flag(setting),
+                },
+            ),
             logging: ["log-level", "log-format"].map(|name| (name, settings.text(name))),
         };
         Self {
@@ -62,7 +68,7 @@ struct Common<'a> {
     maxmemory: u64,
     lame_duck: Duration,
     /// Of the clients, of the nodes.
-    passwords: [Secret; 2],
+    passwords: [Told; 2],
     logging: [(&'a str, &'a str); 2],
 }
 
@@ -92,6 +98,9 @@ impl Common<'_> {
             ("state-dir", self.file(&format!("state/{name}"))),
             ("lame-duck", format!("{}ms", self.lame_duck.as_millis())),
         ];
+        if let Some(host) = &self.layout.admin_host {
+            flags.push(("admin-host", host.clone()));
+        }
         if self.layout.stats.is_none() {
             flags.push(("entry-port", self.layout.entry.to_string()));
         }
@@ -115,12 +124,13 @@ impl Common<'_> {
         let logging = self.logging.map(|(name, value)| (name, value.to_owned()));
         let all = [("host", host), ("port", port)].into_iter().chain(flags.iter().cloned()).chain(logging);
         let args = all.flat_map(|(name, value)| [format!("--{name}"), value]).collect();
+        let mut spec = ChildSpec { name: name.into(), program: program.into(), args, secrets: Vec::new() };
+        let own = spec.own();
+        let is_read = |name: &str| inherited::secrets(own).any(|known| known == name);
+        let told = self.passwords.iter().filter(|told| !told.secret.is_empty() && is_read(told.name));
         // Not as flags: those are seen by every user of the host.
-        let [of_clients, of_nodes] = &self.passwords;
-        let secrets = [("REQUIREPASS", of_clients), ("NODE_PASSWORD", of_nodes)].into_iter();
-        let secrets =
-            secrets.filter(|(_, secret)| !secret.is_empty()).map(|(name, secret)| (name, secret.clone()));
-        ChildSpec { name: name.into(), program: program.into(), args, secrets: secrets.collect() }
+        spec.secrets = told.cloned().collect();
+        spec
     }
 
     fn file(&self, name: &str) -> String {
@@ -133,6 +143,7 @@ pub(super) fn haproxy_servers(layout: &Layout) -> Vec<Server> {
     let server = |(index, ports): (usize, &ProxyPorts)| Server {
         name: proxy_name(index),
         address: layout.address(ports.clients),
+        admin_host: layout.admin_host.clone(),
         admin_port: ports.admin,
     };
     layout.proxies.iter().enumerate().map(server).collect()
@@ -162,6 +173,7 @@ mod tests {
         let proxies = vec![ProxyPorts { clients: 6382, admin: 9382 }];
         Layout {
             host: "::1".into(),
+            admin_host: Some("127.0.0.1".into()),
             nodes: vec![7001, 7002],
             proxies,
             health: 8080,
@@ -187,7 +199,23 @@ mod tests {
             assert_eq!((spec.program.as_str(), settings.text("host")), (program.name, "::1"));
             assert!(settings.is_given("port"), "{flags:?}");
         }
-        assert!(flags(&plan.proxies[0]).join(" ").contains("--entry-port 6380"));
+        let proxy = flags(&plan.proxies[0]).join(" ");
+        assert!(proxy.contains("--entry-port 6380") && proxy.contains("--admin-host 127.0.0.1"), "{proxy}");
+    }
+
+    #[test]
+    fn everybody_is_told_the_passwords_that_concern_it() {
+        let flags = ["--requirepass", "of clients", "--node-password", "of nodes"];
+        let settings = super::super::PROGRAM.from_flags(&flags).unwrap();
+        let plan = Plan::new(&settings, &layout(), Some(Path::new("/usr/sbin/haproxy")), Path::new("/base"));
+        let told = |spec: &ChildSpec| spec.secrets.iter().map(|told| told.name).collect::<Vec<_>>();
+        assert_eq!(told(&plan.proxies[0]), ["REQUIREPASS", "NODE_PASSWORD"]);
+        assert_eq!(
+            (told(&plan.nodes[0]), told(&plan.health)),
+            (vec!["NODE_PASSWORD"], vec!["NODE_PASSWORD"])
+        );
+        assert!(told(&plan.haproxy.unwrap()).is_empty());
+        assert!(plan.proxies[0].secrets.iter().all(|told| told.by_flag));
     }
 
     #[test]

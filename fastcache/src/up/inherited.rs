@@ -2,7 +2,8 @@
 //! it again.
 //!
 //! Whoever types that line does it in another shell, where none of it need be set, and a health service without
-//! its API token would take changes from anybody. A secret's value is never shown: the line takes it from the
+//! its API token would take changes from anybody. What is secret only concerns those who read it, and the others are
+//! started without. A secret's value is never shown: the line takes it from the
 //! shell, and `${NAME:?}` makes the shell refuse the line where it is not set.
 
 use daemon::{Kind, Program};
@@ -37,6 +38,24 @@ pub(super) fn assignments(
     words
 }
 
+/// The variables of secrets that this program, `None` being HAProxy, has nothing to do with, but one of `all` has:
+/// nobody is to read them from its environment.
+pub(super) fn secrets_of_others(
+    program: Option<&'static Program>,
+    all: &[&'static Program],
+) -> impl Iterator<Item = &'static str> {
+    let everybody = all.iter().copied().map(Some).chain([None]);
+    everybody.flat_map(secrets).filter(move |name| secrets(program).all(|own| own != *name))
+}
+
+/// The variables of the secrets that this program reads.
+pub(super) fn secrets(program: Option<&'static Program>) -> impl Iterator<Item = &'static str> {
+    let settings = program.into_iter().flat_map(Program::all_settings);
+    let own = settings.filter(|setting| setting.kind == Kind::Secret).filter_map(|setting| setting.env);
+    let of_haproxy = OF_HAPROXY.iter().filter(move |(_, is_secret)| *is_secret && program.is_none());
+    own.chain(of_haproxy.map(|(name, _)| *name))
+}
+
 fn assignment(name: &str, value: &str, is_secret: bool) -> String {
     if is_secret { format!("{name}=\"${{{name}:?}}\"") } else { format!("{name}={}", quoted(value)) }
 }
@@ -48,6 +67,8 @@ fn absolute(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn in_front(program: Option<&Program>, set: &[(&str, &str)]) -> Vec<String> {
@@ -66,6 +87,19 @@ mod tests {
         assert_eq!(in_front(Some(&cache_node::PROGRAM), &set), [""; 0]);
         let of_haproxy = ["STATS_USER='ops team'", "STATS_PASSWORD=\"${STATS_PASSWORD:?}\""];
         assert_eq!(in_front(None, &set), of_haproxy);
+    }
+
+    #[test]
+    fn nobody_has_the_secrets_of_others() {
+        let all = [&cache_node::PROGRAM, &cache_proxy::PROGRAM, &health_service::PROGRAM];
+        let hidden = |program: Option<&'static Program>| -> BTreeSet<&str> {
+            secrets_of_others(program, &all).collect()
+        };
+        let (clients, token, page) = ("REQUIREPASS", "HEALTH_API_TOKEN", "STATS_PASSWORD");
+        assert_eq!(hidden(Some(all[0])), [clients, token, page].into());
+        assert_eq!(hidden(Some(all[1])), [page].into());
+        assert_eq!(hidden(Some(all[2])), [clients, page].into());
+        assert_eq!(hidden(None), [clients, token, "NODE_PASSWORD"].into());
     }
 
     #[test]

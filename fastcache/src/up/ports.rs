@@ -31,7 +31,9 @@ pub(super) fn lay_out(settings: &Settings, with_haproxy: bool) -> anyhow::Result
         Ok(port)
     };
     let layout = Layout::new(host, counts, first_ports(settings), with_haproxy, free);
-    layout.map_err(|mistakes| one_per_line(&mistakes))
+    let mut layout = layout.map_err(|mistakes| one_per_line(&mistakes))?;
+    layout.admin_host = settings.optional_text("admin-host").map(str::to_owned);
+    Ok(layout)
 }
 
 /// Every port of the range once. Processes that start at the same time have ids close together and must
@@ -56,7 +58,7 @@ fn none_free(host: &str) -> io::Error {
 /// One line for each port, or run of ports of the same kind, that is taken, with who wants it.
 pub(super) fn ensure_free(layout: &Layout) -> anyhow::Result<()> {
     let problem = |place: Place| {
-        let error = TcpListener::bind((layout.host.as_str(), place.port)).err()?;
+        let error = TcpListener::bind((layout.host_of(place.port), place.port)).err()?;
         Some(Trouble::new(place, &error))
     };
     let troubles = folded(layout.places().into_iter().filter_map(problem));

@@ -143,7 +143,8 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
     assert_eq!(settings.text("host"), "environment");
     assert_eq!(settings.text("node-id"), "file");
     assert_eq!(settings.size("maxmemory"), 1000);
-    assert!(settings.is_given("port"));
+    assert!(settings.is_given("port") && settings.is_given_by_flag("port"));
+    assert!(settings.is_given("host") && !settings.is_given_by_flag("host"));
 }
 
 #[test]

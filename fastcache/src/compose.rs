@@ -126,8 +126,8 @@ mod tests {
         }
     }
 
-    /// Other defaults than the processes have: a limit of memory stands behind the first three, and a load
-    /// balancer in front of a proxy that drains.
+    /// Other defaults than the processes have: a limit of memory stands behind the first three (for the longest value,
+    /// the nodes': a proxy passes it on without holding it), and a load balancer in front of a proxy that drains.
     const THE_CONTAINERS_OWN: [&str; 4] =
         ["PROTO_MAX_BULK_LEN", "CLIENT_OUTPUT_BUFFER_LIMIT", "MAXMEMORY_CLIENTS", "LAME_DUCK"];
 

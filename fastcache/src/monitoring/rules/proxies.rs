@@ -162,9 +162,9 @@ fn errors() -> Rule {
         lasting_seconds: 300,
         severity: Severity::Warning,
         summary: "Proxy {{ $labels.instance }} answers more than 1 % of the requests with errors of its own",
-        description: "Either clients use what the proxy refuses (transactions, keys on different nodes, unknown \
-                      commands) or nodes cannot be reached. When no request expires it is the clients: see with \
-                      `redis-cli -p 6380` what the command is answered.",
+        description: "Either clients use what the proxy refuses (keys on different nodes, unknown or administrative \
+                      commands) or nodes cannot be reached. When no request expires it is the clients: the label \
+                      `kind` of cache_proxy_errors_total says what they are answered.",
         anchor: "proxy-errors",
         fires: Fires {
             series: &[

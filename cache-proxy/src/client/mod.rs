@@ -282,7 +282,8 @@ impl Client {
     pub(crate) fn kept(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
         let uploading = self.upload.as_ref().map_or(0, |upload| upload.held_bytes());
-        self.backlog() + self.gathered + self.unread + queued + uploading
+        let watched = self.watch.as_ref().map_or(0, |watch| watch.bytes());
+        self.backlog() + self.gathered + self.unread + queued + uploading + watched
     }
 
     /// Replies still owed.

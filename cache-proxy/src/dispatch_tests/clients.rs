@@ -9,6 +9,22 @@ fn shown(bench: &mut Bench, client: crate::target::ClientId, line: &str) -> Vec<
 }
 
 #[test]
+fn a_name_that_is_none_is_told_in_redis_words() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    for line in ["HELLO 3 SETNAME a\u{7f}", "CLIENT SETNAME a\u{7f}"] {
+        bench.send(client, line);
+        let said = bench.read(client);
+        assert_eq!(
+            said, "-ERR Client names cannot contain spaces, newlines or special characters.\r\n",
+            "{line}"
+        );
+    }
+    bench.send(client, "HELLO 3 SETNAME");
+    assert_eq!(bench.read(client), "-ERR Syntax error in HELLO option\r\n");
+}
+
+#[test]
 fn a_list_tells_who_is_there_and_can_be_narrowed() {
     let mut bench = Bench::new(1);
     let asker = bench.client();

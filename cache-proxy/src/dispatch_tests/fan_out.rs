@@ -87,6 +87,49 @@ fn a_script_without_a_key_may_only_read_and_runs_on_one_node() {
 }
 
 #[test]
+fn a_script_without_a_key_is_found_by_its_name_where_it_ran() {
+    // SHA-1 of `return 1`.
+    const NAME: &str = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+    let mut bench = Bench::new(50);
+    let client = bench.client();
+    let upper = NAME.to_ascii_uppercase();
+    let lines =
+        [format!("EVALSHA {NAME} 0"), format!("EVALSHA_RO {upper} 0"), "EVAL 'return 1' 0".to_owned()];
+    let nodes = lines.map(|line| {
+        bench.send(client, &line);
+        let [(node, _)] = bench.sent_to_all().try_into().unwrap();
+        node
+    });
+    assert!(nodes.iter().all(|node| *node == nodes[0]), "{nodes:?}");
+}
+
+#[test]
+fn a_script_that_was_being_loaded_when_all_were_flushed_is_not_kept() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD return");
+    bench.send(client, "SCRIPT FLUSH");
+    bench.answer("n1", &format!("{SHA}+OK\r\n"));
+    assert_eq!(bench.read(client), format!("{SHA}+OK\r\n"));
+    bench.fail("n1");
+    bench.connect_links();
+    assert!(bench.sent("n1").is_empty());
+}
+
+#[test]
+fn what_the_hold_refuses_leaves_no_link_behind() {
+    let mut bench = Bench::new(1);
+    let key = bench.key_on("n1", 0);
+    bench.fail("n1");
+    let (writer, client) = (bench.client(), bench.client());
+    bench.send_value(writer, &key, &"x".repeat(64 * 1024 * 1024));
+    let links = bench.worker.links.len();
+    bench.send(client, "SCRIPT KILL");
+    assert!(bench.read(client).contains("too many requests wait for it"));
+    assert_eq!(bench.worker.links.len(), links);
+}
+
+#[test]
 fn a_script_without_a_key_goes_to_another_node_when_its_own_is_lost() {
     let mut bench = Bench::new(2);
     let client = bench.client();

@@ -88,6 +88,49 @@ fn a_client_is_told_when_every_node_has_confirmed() {
     assert_eq!(bench.read(client), flat(&["pmessage", "a*", "ab", "x"]));
 }
 
+/// It may publish to what it has just subscribed to; and only one of its requests is kept while a node is silent.
+#[test]
+fn a_client_is_read_no_further_until_it_is_told() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "SUBSCRIBE c");
+    assert!(!bench.worker.may_read(client));
+    bench.connect_links();
+    let node = bench.node_of("c");
+    bench.heard_by(&node);
+    bench.say(&node, &confirmed("subscribe", "c", 1));
+    assert!(bench.worker.may_read(client));
+    bench.send(client, "SUBSCRIBE c");
+    assert!(bench.worker.may_read(client), "the node sends its messages already");
+}
+
+#[test]
+fn a_pattern_is_asked_of_a_node_that_comes() {
+    let mut bench = Bench::new(3);
+    bench.set_routable("n1", false);
+    let client = bench.client();
+    bench.send(client, "PSUBSCRIBE a*");
+    bench.connect_links();
+    for node in ["n2", "n3"] {
+        assert_eq!(bench.heard_by(node), ["psubscribe a*"]);
+        bench.say(node, &confirmed("psubscribe", "a*", 1));
+    }
+    bench.set_routable("n1", true);
+    bench.connect_links();
+    assert_eq!(bench.heard_by("n1"), ["psubscribe a*"]);
+    assert!(bench.heard_by("n2").is_empty() && bench.heard_by("n3").is_empty());
+}
+
+#[test]
+fn topics_survive_a_time_without_any_node() {
+    let mut bench = Bench::new(1);
+    bench.subscriber("HELLO 3", "c");
+    bench.set_routable("n1", false);
+    bench.set_routable("n1", true);
+    bench.connect_links();
+    assert_eq!(bench.heard_by("n1"), ["subscribe c"]);
+}
+
 /// What comes before the answer has been told would be a message of a channel that the client knows nothing of.
 #[test]
 fn no_message_overtakes_the_answer() {
@@ -294,6 +337,17 @@ fn channels_are_counted_over_all_nodes() {
     let client = bench.client();
     for (line, parts, expected) in [
         ("PUBSUB CHANNELS", ["*1\r\n$1\r\na\r\n", "*1\r\n$1\r\nb\r\n"], "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+        // As one that tells of keys, which every worker hears from all nodes.
+        (
+            "PUBSUB CHANNELS",
+            ["*1\r\n$1\r\na\r\n", "*2\r\n$1\r\nb\r\n$1\r\na\r\n"],
+            "*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        ),
+        (
+            "PUBSUB NUMSUB a",
+            ["*2\r\n$1\r\na\r\n:3\r\n", "*2\r\n$1\r\na\r\n:3\r\n"],
+            "*2\r\n$1\r\na\r\n:3\r\n",
+        ),
         (
             "PUBSUB NUMSUB a",
             ["*2\r\n$1\r\na\r\n:0\r\n", "*2\r\n$1\r\na\r\n:3\r\n"],

@@ -130,6 +130,30 @@ fn a_watched_key_that_another_node_serves_now_was_perhaps_written() {
 }
 
 #[test]
+fn a_watched_key_that_another_node_served_for_a_while_was_perhaps_written_there() {
+    let mut bench = Bench::new(3);
+    let client = bench.client();
+    let key = bench.key_on("n1", 0);
+    bench.set_routable("n1", false);
+    let link = watching(&mut bench, client, &format!("WATCH {key}"));
+    bench.set_routable("n1", true);
+    bench.set_routable("n1", false);
+    transact(&mut bench, client, &[&format!("SET {key} 2")]);
+    assert_eq!(bench.read(client), format!("{QUEUED}{NULL}"));
+    assert_eq!(bench.sent_on(link), ["UNWATCH"]);
+}
+
+#[test]
+fn what_is_watched_counts_as_kept_for_the_client() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    let keys: Vec<_> = (0..100).map(|number| format!("k{number}")).collect();
+    watching(&mut bench, client, &format!("WATCH {}", keys.join(" ")));
+    let kept = bench.worker.client(client).unwrap().kept();
+    assert!(kept > 200, "{kept} bytes");
+}
+
+#[test]
 fn a_watch_that_was_not_confirmed_is_asked_of_the_stand_in() {
     let mut bench = Bench::new(3);
     let client = bench.client();

@@ -38,10 +38,7 @@ impl Dispatcher {
             client.blocked_on = Some(link);
         }
         self.send_over(link, job.request.wire(), job, false);
-        if !self.links[link].up && !self.hold.waits_for_pinned(link) {
-            // The hold was full, and the client has been told so.
-            self.drop_pinned(link);
-        }
+        self.drop_if_refused(link);
     }
 
     /// Answers every blocked client as if its time were up (but for those whose answer is on its way), and has new ones answered so: the proxy leaves.

@@ -201,12 +201,13 @@ impl Dispatcher {
                 None => self.close(id),
             }
         }
-        self.routing = Some(Arc::clone(routing));
+        let before = self.routing.replace(Arc::clone(routing));
+        self.note_moved_watches();
         for (node, _) in (0..).map(NodeIndex).zip(routing.nodes()).filter(|(_, node)| node.routable) {
             // Connected before the first request needs it, and so that its loss is noticed without one.
             self.link_to(node, Protocol::Resp2);
         }
-        self.rehome_subscriptions();
+        self.rehome_subscriptions(before.as_deref());
         let is_routable = |held: &Held| {
             routing.index_of(held.node.as_str()).is_some_and(|index| routing.node(index).routable)
         };

@@ -124,6 +124,14 @@ impl Dispatcher {
         self.outbox.rare.push(RareWork::Watch);
     }
 
+    /// Closes a pinned link over which a request should have gone, if it did not: the hold was full, and whoever asked
+    /// has been told so.
+    pub(crate) fn drop_if_refused(&mut self, id: LinkId) {
+        if self.links.get(id).is_some_and(|link| !link.up) && !self.hold.waits_for_pinned(id) {
+            self.drop_pinned(id);
+        }
+    }
+
     /// Closes a pinned link; what was on its way over it is nobody's any more.
     pub(crate) fn drop_pinned(&mut self, id: LinkId) {
         if !self.links.contains(id) {

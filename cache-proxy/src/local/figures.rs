@@ -11,9 +11,15 @@ use std::time::{Duration, Instant};
 
 use cluster::NodeId;
 
+use crate::plan::merge::Cursor;
+
 /// How long an answer stands: the nodes are asked at most once in this time, however many clients say INFO. Some
 /// do whenever they connect.
 const STANDS_FOR: Duration = Duration::from_secs(1);
+
+/// Most nodes that are known one by one: as many as a cluster has at most. So only those are ever too many that have left;
+/// their ids may be made up anew each time.
+const MOST_NODES: usize = Cursor::MOST_NODES;
 
 /// Fields that are added up.
 const AMOUNTS: [&str; 6] = [
@@ -46,6 +52,8 @@ struct OfNode {
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
     nodes: HashMap<NodeId, OfNode>,
+    /// What the counters of nodes had reached that are forgotten.
+    forgotten: [u64; COUNTERS.len()],
     /// When a round of questions ended last.
     asked: Option<Instant>,
     /// When that round began.
@@ -69,6 +77,9 @@ impl Figures {
 
     /// Takes what a node said.
     pub(crate) fn take(&mut self, node: &NodeId, info: &str, now: Instant) {
+        if self.nodes.len() >= MOST_NODES && !self.nodes.contains_key(node) {
+            self.forget_oldest();
+        }
         let known = self.nodes.entry(node.clone()).or_default();
         let mut said = OfNode { answered: Some(now), ..OfNode::default() };
         for line in info.lines() {
@@ -89,6 +100,15 @@ impl Figures {
             *before = known.before[index] + if began_anew { known.counters[index] } else { 0 };
         }
         *known = said;
+    }
+
+    /// Forgets the node that has not answered for longest, but for what it had counted.
+    fn forget_oldest(&mut self) {
+        let oldest = self.nodes.iter().min_by_key(|(_, node)| node.answered).map(|(id, _)| id.clone());
+        let Some(gone) = oldest.and_then(|id| self.nodes.remove(&id)) else { return };
+        for (index, forgotten) in self.forgotten.iter_mut().enumerate() {
+            *forgotten += gone.counted(index);
+        }
     }
 
     /// A round of questions that began then has ended.
@@ -130,9 +150,8 @@ impl Figures {
 
     /// All counters by name.
     pub(crate) fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let sum =
-            |index: usize| self.nodes.values().map(|node| node.before[index] + node.counters[index]).sum();
-        COUNTERS.into_iter().enumerate().map(move |(index, name)| (name, sum(index)))
+        let sum = |index| self.nodes.values().map(|node| node.counted(index)).sum::<u64>();
+        COUNTERS.into_iter().enumerate().map(move |(index, name)| (name, self.forgotten[index] + sum(index)))
     }
 
     /// The keys of all nodes.
@@ -151,6 +170,11 @@ impl Figures {
 }
 
 impl OfNode {
+    /// What a counter has reached.
+    fn counted(&self, index: usize) -> u64 {
+        self.before[index] + self.counters[index]
+    }
+
     /// `keys=1,expires=0,avg_ttl=0`
     fn take_keyspace(&mut self, text: &str) {
         for (name, value) in text.split(',').filter_map(|field| field.split_once('=')) {
@@ -208,5 +232,21 @@ mod tests {
         let later = start + Duration::from_secs(9);
         figures.end_round(later, later);
         assert_eq!((hits(&figures), figures.amount("used_memory"), figures.answered()), (21, 0, 0));
+    }
+
+    #[test]
+    fn nodes_that_left_are_forgotten_in_the_end_and_what_they_counted_is_not() {
+        let (mut figures, start) = (Figures::default(), Instant::now());
+        for number in 0..MOST_NODES + 5 {
+            let now = start + Duration::from_secs(number as u64);
+            figures.take(&id(&format!("n{number}")), "keyspace_hits:1\r\nused_memory:7\r\n", now);
+            figures.end_round(now, now);
+        }
+        assert_eq!(
+            (figures.nodes.len(), figures.answered(), figures.amount("used_memory")),
+            (MOST_NODES, 1, 7)
+        );
+        assert!(figures.counters().any(|counter| counter == ("keyspace_hits", MOST_NODES as u64 + 5)));
+        assert!(!figures.nodes.contains_key(&id("n4")) && figures.nodes.contains_key(&id("n5")));
     }
 }

@@ -5,7 +5,7 @@ use resp::{Encoder, Request};
 use crate::client::Wants;
 use crate::client::client_list;
 use crate::dispatch::Dispatcher;
-use crate::local::is_name;
+use crate::local::{NO_NAME, is_name};
 use crate::target::ClientId;
 
 /// An invalidation message would have to come from whichever node serves the key at that time.
@@ -90,7 +90,7 @@ fn get_name(worker: &mut Dispatcher, id: ClientId, to: &mut Encoder<'_>) {
 
 fn set_name(worker: &mut Dispatcher, id: ClientId, name: &[u8], to: &mut Encoder<'_>) {
     if !is_name(name) {
-        return to.error("ERR Client names cannot contain spaces, newlines or special characters.");
+        return to.error(NO_NAME);
     }
     if let Some(client) = worker.client(id) {
         client.name = name.to_vec();

@@ -140,7 +140,10 @@ fn parse_hello<'a>(request: &Request<'a>) -> Result<Hello<'a>, &'static str> {
             hello.user = args.next().ok_or(SYNTAX)?;
             hello.password = Some(args.next().ok_or(SYNTAX)?);
         } else if option.eq_ignore_ascii_case(b"SETNAME") {
-            hello.name = Some(args.next().filter(|name| is_name(name)).ok_or(SYNTAX)?);
+            hello.name = Some(args.next().ok_or(SYNTAX)?);
+            if !hello.name.is_none_or(is_name) {
+                return Err(NO_NAME);
+            }
         } else {
             return Err(SYNTAX);
         }
@@ -167,6 +170,9 @@ fn write_hello(serial: u32, to: &mut Encoder<'_>) {
     to.bulk(b"modules");
     to.array(0);
 }
+
+/// What is said to a name that is none.
+pub(crate) const NO_NAME: &str = "ERR Client names cannot contain spaces, newlines or special characters.";
 
 /// Client names may hold no blanks and no line breaks, as in Redis.
 pub(crate) fn is_name(name: &[u8]) -> bool {

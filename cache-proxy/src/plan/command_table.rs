@@ -33,12 +33,14 @@ const BLOCKING: Way = (
 const SCRIPT: Way = (
     "Scripts",
     "With keys: on the node of the keys, which must be one. Without a key the proxy cannot know where the script's data is,\n\
-     so it runs on one of the nodes, always the same for the same script, under the name that may only read (`EVAL_RO`,\n\
-     `EVALSHA_RO`, `FCALL_RO`; Redis 7.0 and later): a write is refused, because nobody would find it again. A script must\n\
-     name its keys: those it makes up may live elsewhere. `SCRIPT LOAD` goes to all nodes, and the proxy gives what it has\n\
-     seen loaded (up to 1 MiB) to every node that it connects to later, so a node that restarted knows it before the first\n\
-     `EVALSHA`. Only what went through another proxy, or only by `EVAL`, may then be answered with `NOSCRIPT`, as by any\n\
-     Redis that restarted. Libraries of functions are not kept: load them again when a node came back empty.",
+     so it runs on one of the nodes, the same one for `EVAL` and `EVALSHA` of the same script, under the name that may only\n\
+     read (`EVAL_RO`, `EVALSHA_RO`, `FCALL_RO`; Redis 7.0 and later): a write is refused, because nobody would find it\n\
+     again. A script must name its keys: those it makes up may live elsewhere. `SCRIPT LOAD` goes to all nodes, and the\n\
+     proxy gives what it has seen loaded (up to 1 MiB) to every node that it connects to later, so a node that restarted\n\
+     knows it before the first `EVALSHA`. What was sent by `EVAL` is known to the node that ran it: an `EVALSHA` with keys\n\
+     of another node is answered with `NOSCRIPT` there, and client libraries then send the script, once per node. So may\n\
+     be what was loaded through another proxy, after a node restarted. Libraries of functions are not kept: load them\n\
+     again when a node came back empty.",
 );
 const SPLIT: Way = (
     "Split by node",
@@ -61,7 +63,9 @@ const INFO: Way = (
 );
 const TRANSACTION: Way = (
     "Transactions",
-    "Queued in the proxy and executed on one node: all keys of a transaction must live together.",
+    "Queued in the proxy and executed on one node: all keys of a transaction must live together. What the proxy answers by\n\
+     itself, or asks all nodes, cannot be part of one: after `AUTH`, `HELLO`, `CLIENT`, `COMMAND`, `CONFIG`, `INFO`,\n\
+     `SUBSCRIBE`, `SCRIPT LOAD` or `DBSIZE` in `MULTI` the answer of `EXEC` is `EXECABORT`. Redis queues these.",
 );
 const PUBSUB: Way = (
     "Publish/subscribe",
@@ -77,8 +81,8 @@ const LOCAL: Way = (
 const PROXY: Way = ("About the proxy", "FastCache's own: see [explain.md](explain.md).");
 const REFUSED: Way = (
     "Not served",
-    "They administer one server, or need a second database. The answer is an error that says so; the connection stays. Ask\n\
-     the node itself.",
+    "They administer one server, move keys out of the cluster, or need a second database. The answer is an error that says\n\
+     so; the connection stays. Ask the node itself.",
 );
 
 /// All ways, in the order of the document.
@@ -112,7 +116,7 @@ fn way(command: &Command) -> Way {
 fn merged(command: &Command) -> Option<&'static str> {
     let Handling::Every(fan_out) = Handling::of(command) else { return None };
     Some(match fan_out {
-        FanOut::Sum | FanOut::SumPairs => "the sum",
+        FanOut::Sum => "the sum",
         FanOut::First | FanOut::FlushScripts => "`OK`, or the first error",
         FanOut::Concat => "all of them in a row",
         FanOut::Any => "that of one node that has a key",
@@ -122,7 +126,8 @@ fn merged(command: &Command) -> Option<&'static str> {
         FanOut::SlowLog => "newest first, as many as asked for",
         FanOut::Latest => "the latest and the longest of each event",
         FanOut::History => "oldest first",
-        FanOut::Most => "the largest",
+        FanOut::Union => "all of them, each once",
+        FanOut::Most | FanOut::MostPairs => "the largest",
     })
 }
 

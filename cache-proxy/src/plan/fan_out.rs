@@ -13,6 +13,7 @@ use crate::plan::handling::{FanOut, Split};
 use crate::plan::merge::log::{self, Log};
 use crate::plan::merge::{Cursor, Merge};
 use crate::plan::refuse::{NO_NODE, NO_VIEW};
+use crate::plan::scripts::name_of_script;
 use crate::target::Target;
 
 impl Dispatcher {
@@ -62,15 +63,17 @@ impl Dispatcher {
             FanOut::Sum => Merge::Sum,
             FanOut::First => Merge::First,
             FanOut::Concat => Merge::Concat,
-            FanOut::SumPairs => Merge::SumPairs,
+            FanOut::Union => Merge::Union,
+            FanOut::MostPairs => Merge::MostPairs,
             FanOut::Most => Merge::Most,
             // The count of requests is as good as a die.
             FanOut::Any => Merge::NonNull(self.stats.requests as usize),
             FanOut::Agree => Merge::Agree,
             FanOut::LoadScript => Merge::Load(job.request.arg(2).to_vec()),
             FanOut::FlushScripts => {
+                // At once, so that no node is given any, and again when they have.
                 self.forget_scripts();
-                Merge::First
+                Merge::Flush
             }
             FanOut::Least => Merge::Least,
             FanOut::Stop => Merge::Stop,
@@ -93,7 +96,10 @@ impl Dispatcher {
     /// RESP3, because a node that is busy with a script greets nobody but with HELLO; the answer is the same in both.
     fn send_past_others(&mut self, node: NodeIndex, job: &Job<'_>) {
         match self.pin(node, Protocol::Resp3, Pin::Urgent) {
-            Some(link) => self.send_over(link, job.request.wire(), job, true),
+            Some(link) => {
+                self.send_over(link, job.request.wire(), job, true);
+                self.drop_if_refused(link);
+            }
             None => self.fail(job.target, NO_NODE),
         }
     }
@@ -102,8 +108,8 @@ impl Dispatcher {
     /// nodes.
     pub(crate) fn send_without_key(&mut self, name: Option<&str>, job: &Job<'_>) {
         let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
-        let word = job.request.get(1).unwrap_or_default();
-        let Some(node) = routing.serving(routing.slot(word)) else { return self.fail(job.target, NO_NODE) };
+        let word = name_of_script(name, job.request.get(1).unwrap_or_default());
+        let Some(node) = routing.serving(routing.slot(&word)) else { return self.fail(job.target, NO_NODE) };
         let Some(name) = name else { return self.send(node, job.request.wire(), job, false) };
         let mut args: Vec<&[u8]> = job.request.args().collect();
         args[0] = name.as_bytes();

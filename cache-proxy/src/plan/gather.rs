@@ -25,7 +25,7 @@ pub(crate) struct Gather {
     /// Who gets the merged reply: a client, or a part of another gather when a part was split again because
     /// its node failed.
     pub(crate) target: Target,
-    merge: Merge,
+    pub(crate) merge: Merge,
     protocol: Protocol,
     parts: Vec<Vec<u8>>,
     /// Parts of which not all has come.
@@ -112,14 +112,6 @@ impl Gather {
         self.merge.absent()
     }
 
-    /// The script that all nodes are given with this request.
-    pub(crate) fn script(&self) -> Option<&[u8]> {
-        match &self.merge {
-            Merge::Load(script) => Some(script),
-            _ => None,
-        }
-    }
-
     /// The reply, once all parts are in, which are then gone; `None` when they were not kept.
     fn merged(&mut self) -> Option<Vec<u8>> {
         if self.is_void {
@@ -143,7 +135,7 @@ impl Dispatcher {
             client.gathered = client.gathered.saturating_sub(gather.bytes());
         }
         let Some(reply) = gather.merged() else { return self.fail(gather.target, GATHERED_TOO_LARGE) };
-        self.remember_script(&gather, &reply);
+        self.note_scripts(&gather, &reply);
         self.deliver(gather.target, &reply);
     }
 

@@ -52,8 +52,10 @@ pub(crate) enum FanOut {
     Latest,
     /// `LATENCY HISTORY`: oldest first.
     History,
+    /// `PUBSUB CHANNELS`.
+    Union,
     /// `PUBSUB NUMSUB`.
-    SumPairs,
+    MostPairs,
     /// `PUBSUB NUMPAT`.
     Most,
 }
@@ -146,6 +148,8 @@ fn of_command(command: &Command) -> Handling {
         "info" => Handling::Info,
         "copy" => Handling::ByKeyUnless(names_another_database),
         "move" | "swapdb" => Handling::Refuse(Refusal::Database),
+        // It would take a key out of the cluster, or to a node where nobody looks for it, and halt a shared link.
+        "migrate" => Handling::Refuse(Refusal::Admin),
         "sort" | "sort_ro" => Handling::ByKeyUnless(looks_at_other_keys),
         // Without a key the node is not known, so nothing may be written: it would never be found again.
         "eval" | "eval_ro" => Handling::ByKeyOr("EVAL_RO"),
@@ -224,9 +228,9 @@ fn of_pubsub(command: &Command) -> Handling {
     }
     match command.name {
         "publish" | "spublish" => Handling::Publish,
-        // A channel lives on one node.
-        "pubsub|channels" | "pubsub|shardchannels" => Handling::Every(FanOut::Concat),
-        "pubsub|numsub" | "pubsub|shardnumsub" => Handling::Every(FanOut::SumPairs),
+        // A channel lives on one node, but for those that tell of keys: they are on all of them.
+        "pubsub|channels" | "pubsub|shardchannels" => Handling::Every(FanOut::Union),
+        "pubsub|numsub" | "pubsub|shardnumsub" => Handling::Every(FanOut::MostPairs),
         // A pattern lives on all of them.
         "pubsub|numpat" => Handling::Every(FanOut::Most),
         "pubsub|help" => Handling::Every(FanOut::First),

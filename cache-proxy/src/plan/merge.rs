@@ -7,6 +7,8 @@
 
 pub(crate) mod log;
 
+use std::collections::HashSet;
+
 use resp::{Elements, Encoder, Protocol, aggregate_len};
 
 use self::log::Log;
@@ -18,12 +20,16 @@ pub(crate) enum Merge {
     Sum,
     /// The largest of all integers: `PUBSUB NUMPAT`.
     Most,
-    /// Arrays of names and integers; the integers of the same name are added: `PUBSUB NUMSUB`.
-    SumPairs,
+    /// Arrays of names and integers; the largest integer of each name: `PUBSUB NUMSUB`.
+    MostPairs,
     /// The first part stands for all: `MSET`, `FLUSHALL`.
     First,
+    /// The same: `SCRIPT FLUSH`.
+    Flush,
     /// Arrays are appended to each other: `KEYS`.
     Concat,
+    /// The same, with what is equal told once: `PUBSUB CHANNELS`.
+    Union,
     /// Arrays are taken apart and put in the order of the keys asked for, by the part that holds each key:
     /// `MGET`.
     ByKey(Vec<u16>),
@@ -53,8 +59,8 @@ impl Merge {
     pub(crate) fn absent(&self) -> &'static [u8] {
         match self {
             Self::Sum | Self::Most => b":0\r\n",
-            Self::First => b"+OK\r\n",
-            Self::Concat | Self::ByKey(_) | Self::SumPairs | Self::Log(_) => b"*0\r\n",
+            Self::First | Self::Flush => b"+OK\r\n",
+            Self::Concat | Self::Union | Self::ByKey(_) | Self::MostPairs | Self::Log(_) => b"*0\r\n",
             Self::NonNull(_) | Self::Agree | Self::Load(_) | Self::Least | Self::Stop => ABSENT,
             Self::Scan { .. } => b"*2\r\n$1\r\n0\r\n*0\r\n",
         }
@@ -73,9 +79,10 @@ impl Merge {
         let merged = match self {
             Self::Sum => sum(parts, &mut Encoder::new(out, protocol)),
             Self::Most => most(parts, &mut Encoder::new(out, protocol)),
-            Self::SumPairs => sum_pairs(parts, &mut Encoder::new(out, protocol)),
-            Self::First => parts.first().map(|part| out.extend_from_slice(part)),
+            Self::MostPairs => most_pairs(parts, &mut Encoder::new(out, protocol)),
+            Self::First | Self::Flush => parts.first().map(|part| out.extend_from_slice(part)),
             Self::Concat => concat(parts, out, protocol),
+            Self::Union => union(parts, &mut Encoder::new(out, protocol)),
             Self::ByKey(order) => by_key(order, parts, &mut Encoder::new(out, protocol)),
             Self::NonNull(start) => non_null(parts, *start, out, protocol),
             Self::Agree | Self::Load(_) => agree(parts, out, protocol),
@@ -146,25 +153,25 @@ fn most(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
 }
 
 /// The names stand in the same order in all parts: that of the question. A node that has left names none.
-fn sum_pairs(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
-    let mut sums: Vec<(&[u8], i64)> = Vec::new();
+fn most_pairs(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
+    let mut counts: Vec<(&[u8], i64)> = Vec::new();
     for part in parts {
         let mut elements = Elements::of(part)?;
         let mut index = 0;
         while let Some(name) = elements.next() {
             let (name, count) = (name.ok()?, integer(elements.next()?.ok()?)?);
-            match sums.get_mut(index) {
-                Some((known, sum)) if *known == name => *sum = sum.checked_add(count)?,
+            match counts.get_mut(index) {
+                Some((known, most)) if *known == name => *most = count.max(*most),
                 Some(_) => return None,
-                None => sums.push((name, count)),
+                None => counts.push((name, count)),
             }
             index += 1;
         }
     }
-    to.array(sums.len() * 2);
-    for (name, sum) in sums {
+    to.array(counts.len() * 2);
+    for (name, count) in counts {
         to.raw(name);
-        to.integer(sum);
+        to.integer(count);
     }
     Some(())
 }
@@ -182,6 +189,22 @@ fn concat(parts: &[Vec<u8>], out: &mut Vec<u8>, protocol: Protocol) -> Option<()
     for (part, (_, body)) in parts.iter().zip(&headers) {
         out.extend_from_slice(&part[*body..]);
     }
+    Some(())
+}
+
+fn union(parts: &[Vec<u8>], to: &mut Encoder<'_>) -> Option<()> {
+    let mut seen = HashSet::new();
+    let mut elements = Vec::new();
+    for part in parts {
+        for element in Elements::of(part)? {
+            let element = element.ok()?;
+            if seen.insert(element) {
+                elements.push(element);
+            }
+        }
+    }
+    to.array(elements.len());
+    elements.into_iter().for_each(|element| to.raw(element));
     Some(())
 }
 
@@ -283,8 +306,8 @@ mod tests {
         check(&Merge::First, &["+OK\r\n", "+OK\r\n"], "+OK\r\n");
         check(&Merge::Most, &[":1\r\n", ":41\r\n", ":0\r\n"], ":41\r\n");
         let pairs = |a: u8, b: u8| format!("*4\r\n$1\r\na\r\n:{a}\r\n$1\r\nb\r\n:{b}\r\n");
-        check(&Merge::SumPairs, &[&pairs(0, 2), &pairs(1, 3), "*0\r\n"], &pairs(1, 5));
-        check(&Merge::SumPairs, &["*0\r\n", "*0\r\n"], "*0\r\n");
+        check(&Merge::MostPairs, &[&pairs(0, 2), &pairs(1, 3), "*0\r\n"], &pairs(1, 3));
+        check(&Merge::MostPairs, &["*0\r\n", "*0\r\n"], "*0\r\n");
         check(
             &Merge::Concat,
             &["*1\r\n$1\r\na\r\n", "*0\r\n", "*1\r\n$1\r\nb\r\n"],
@@ -330,8 +353,8 @@ mod tests {
         check(&Merge::Sum, &["+OK\r\n"], error);
         check(&Merge::Sum, &[":9223372036854775807\r\n", ":1\r\n"], error);
         check(&Merge::Most, &["$1\r\na\r\n"], error);
-        check(&Merge::SumPairs, &["*1\r\n$1\r\na\r\n"], error);
-        check(&Merge::SumPairs, &["*2\r\n$1\r\na\r\n:1\r\n", "*2\r\n$1\r\nb\r\n:1\r\n"], error);
+        check(&Merge::MostPairs, &["*1\r\n$1\r\na\r\n"], error);
+        check(&Merge::MostPairs, &["*2\r\n$1\r\na\r\n:1\r\n", "*2\r\n$1\r\nb\r\n:1\r\n"], error);
         check(&Merge::Concat, &["*1\r\n:1\r\n", ":1\r\n"], error);
         check(&Merge::ByKey(vec![0, 0]), &["*1\r\n:1\r\n"], error);
         check(&Merge::Scan { node: 0, nodes: 1 }, &["*1\r\n$1\r\n0\r\n"], error);

@@ -130,14 +130,15 @@ fn by_subcommand(command: &'static Command, request: &Request<'_>) -> Plan {
     planned(subcommand, Handling::of(subcommand), request)
 }
 
-/// Why one node alone would answer this request wrongly, although it serves the request's keys.
+/// Why this request is not sent to a node although it names keys: it is served nowhere, or one node alone would answer
+/// it wrongly.
 pub(crate) fn objection(command: &Command, request: &Request<'_>) -> Option<Refusal> {
-    match Handling::of(command) {
-        Handling::ByKeyUnless(objection) => {
-            objection(request).map(|refusal| refusal(Named { name: command.name }))
-        }
+    let refusal = match Handling::of(command) {
+        Handling::Refuse(refusal) => Some(refusal),
+        Handling::ByKeyUnless(objection) => objection(request),
         _ => None,
-    }
+    };
+    refusal.map(|refusal| refusal(Named { name: command.name }))
 }
 
 /// Whether a request of so many arguments goes to the node of its first one, whatever the others are.
@@ -204,9 +205,9 @@ mod tests {
             ("PUBLISH c m", "Publish"),
             ("PSUBSCRIBE a b", "Subscribe(Pattern)"),
             ("SUNSUBSCRIBE", "Unsubscribe(Shard)"),
-            ("PUBSUB CHANNELS", "Every(Concat)"),
+            ("PUBSUB CHANNELS", "Every(Union)"),
             ("PUBSUB NUMPAT", "Every(Most)"),
-            ("PUBSUB NUMSUB a b", "Every(SumPairs)"),
+            ("PUBSUB NUMSUB a b", "Every(MostPairs)"),
             ("MULTI", "Transaction"),
             ("PING", "Local"),
             ("CLIENT SETINFO LIB-NAME x", "Local"),
@@ -234,6 +235,7 @@ mod tests {
             ("SORT l GET # GET {x}o_*", "other nodes"),
             ("SORT_RO {t}l BY {u}w_*", "other nodes"),
             ("MEMORY STATS", "administers"),
+            ("MIGRATE host 6379 k 0 5000", "administers"),
             ("SHUTDOWN", "administers"),
         ] {
             let refused = planned(line);

@@ -5,11 +5,12 @@
 //! node finds its script. A script is named by its content, so an old copy can never be a wrong one; that is not
 //! so for libraries of functions, which are not kept.
 //!
-//! What another proxy was given, this one does not know: the node then answers `NOSCRIPT`, as any Redis does
-//! after a restart, and client libraries send the script again.
+//! What another proxy was given, or a node by `EVAL` alone, this one does not know: a node that lacks it answers
+//! `NOSCRIPT`, as any Redis does after a restart, and client libraries send the script again.
 //!
 //! Pure.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -20,6 +21,7 @@ use crate::dispatch::Dispatcher;
 use crate::link::LinkId;
 use crate::link::pipeline::Waiter;
 use crate::plan::gather::Gather;
+use crate::plan::merge::Merge;
 use crate::target::Target;
 
 /// Most bytes of scripts kept. Applications have some dozens of some KB; and all of them are sent at the start of
@@ -44,8 +46,11 @@ struct Script {
 }
 
 impl Scripts {
-    /// Keeps a script, and forgets the oldest where there is no room.
+    /// Keeps a script, and forgets the oldest where there is no room. One for which there never is leaves the others.
     fn keep(&mut self, name: &[u8], body: &[u8]) {
+        if body.len() + ENTRY_BYTES > MOST_BYTES {
+            return;
+        }
         if let Some(known) = self.kept.iter().position(|script| script.name == name) {
             if let Some(script) = self.kept.remove(known) {
                 self.kept.push_back(script);
@@ -65,20 +70,32 @@ impl Scripts {
     }
 }
 
+/// What decides the node of a script without keys that is run under `command`: its name, so that `EVALSHA` finds what
+/// `EVAL` has left. `word` is the first argument.
+pub(crate) fn name_of_script<'a>(command: Option<&str>, word: &'a [u8]) -> Cow<'a, [u8]> {
+    match command {
+        Some("EVAL_RO") => sha1_smol::Sha1::from(word).digest().to_string().into_bytes().into(),
+        Some("EVALSHA_RO") => word.to_ascii_lowercase().into(),
+        _ => word.into(),
+    }
+}
+
 impl Dispatcher {
     fn scripts(&self) -> MutexGuard<'_, Scripts> {
         // Nothing under this lock can panic half-way.
         self.shared.scripts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the script whose loading by all nodes has ended well.
-    pub(crate) fn remember_script(&self, gather: &Gather, reply: &[u8]) {
-        if let Some(body) = gather.script().filter(|_| reply.first() == Some(&b'$')) {
-            self.scripts().keep(reply, body);
+    /// Keeps the script that all nodes have loaded now, or forgets those that they have forgotten.
+    pub(crate) fn note_scripts(&self, gather: &Gather, reply: &[u8]) {
+        match &gather.merge {
+            Merge::Load(body) if reply.first() == Some(&b'$') => self.scripts().keep(reply, body),
+            // What was being loaded when the nodes were asked to forget has been kept meanwhile.
+            Merge::Flush => self.forget_scripts(),
+            _ => {}
         }
     }
 
-    /// Forgets them, as the nodes do.
     pub(crate) fn forget_scripts(&self) {
         *self.scripts() = Scripts::default();
     }
@@ -112,6 +129,6 @@ mod tests {
         let names: Vec<_> = scripts.kept.iter().map(|script| script.name.as_slice()).collect();
         assert_eq!((names, scripts.bytes), (vec![&b"a"[..], b"c"], MOST_BYTES));
         scripts.keep(b"d", &vec![b'x'; MOST_BYTES]);
-        assert_eq!((scripts.bodies().count(), scripts.bytes), (0, 0));
+        assert_eq!((scripts.bodies().count(), scripts.bytes), (2, MOST_BYTES), "it is not kept");
     }
 }

@@ -41,6 +41,12 @@ impl Dispatcher {
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
         subscriptions.subscribe(&wish, names, |kind, name| self.homes(kind, name));
         self.subscriptions = subscriptions;
+        if self.subscriptions.waits(client)
+            && let Some(client) = self.client(client)
+        {
+            // What it publishes next must reach it, and one request that waits is enough to keep.
+            client.barrier = true;
+        }
         self.note_subscriptions(client);
         self.settle_for(client);
     }

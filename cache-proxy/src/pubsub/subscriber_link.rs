@@ -5,9 +5,10 @@
 //! and closed when none has for a while. When it is lost, `subscriptions` asks for everything again: on the same
 //! node once it is back, or where the next view says. Nobody is told; messages in between are lost, as in Redis.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use cluster::NodeIndex;
+use cluster::{NodeIndex, Routing};
 use commands::Class;
 use resp::{Elements, Encoder, Protocol, encode_request};
 
@@ -80,10 +81,15 @@ impl Dispatcher {
         self.settle_subscriptions();
     }
 
-    /// Finds every topic its place in a new routing.
-    pub(crate) fn rehome_subscriptions(&mut self) {
+    /// Finds topics their place in the new routing. Most have it: only those are looked at that live on a link which
+    /// is gone, or whose node has lost slots. A node that comes takes its slots from others, so that it is found too.
+    pub(crate) fn rehome_subscriptions(&mut self, before: Option<&Routing>) {
+        let Some(now) = self.routing.clone().filter(|_| !self.subscriptions.is_empty()) else { return };
+        let lost = before.map_or_else(|| vec![true; now.nodes().len()], |before| lost_slots(before, &now));
+        let keeping = self.subscriber_links.iter().zip(lost).filter(|(_, lost)| !lost);
+        let keeping: HashSet<LinkId> = keeping.filter_map(|(link, _)| *link).collect();
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
-        subscriptions.rehome(|kind, name| self.homes(kind, name));
+        subscriptions.rehome(|link| !keeping.contains(&link), |kind, name| self.homes(kind, name));
         self.subscriptions = subscriptions;
         self.settle_subscriptions();
     }
@@ -173,6 +179,20 @@ impl Dispatcher {
             self.drop_pinned(id);
         }
     }
+}
+
+/// Which nodes have served slots that they serve no longer.
+fn lost_slots(before: &Routing, now: &Routing) -> Vec<bool> {
+    let slots = now.ring().slots();
+    let mut lost = vec![before.ring().slots() != slots; now.nodes().len()];
+    let here: Vec<_> = before.nodes().iter().map(|node| now.index_of(node.node_id.as_str())).collect();
+    for slot in slots.slots() {
+        let served = before.serving(slot).and_then(|node| here[node.get()]);
+        if let Some(node) = served.filter(|node| now.serving(slot) != Some(*node)) {
+            lost[node.get()] = true;
+        }
+    }
+    lost
 }
 
 /// The first two elements of a push: what it is, and what of.

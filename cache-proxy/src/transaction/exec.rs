@@ -180,9 +180,11 @@ impl Dispatcher {
     fn fail_not_atomic(&mut self, id: LinkId, target: Target, why: &str) {
         let link = &mut self.links[id];
         link.transactions = false;
-        tracing::error!(node = %link.node, why, "a node refused MULTI and executed a transaction's commands one by one");
-        let text =
-            format!("ERR node {} refused MULTI ({why}): the commands were executed one by one", link.node);
+        tracing::error!(node = %link.node, why, "a node refused MULTI and may have executed a transaction's commands one by one");
+        let text = format!(
+            "ERR node {} refused MULTI ({why}): the commands may have been executed one by one",
+            link.node
+        );
         self.fail(target, &text);
         if self.links[id].pin == Some(Pin::Released) {
             // It still watches.

@@ -183,14 +183,48 @@ fn queueable(command: &'static Command, request: &Request<'_>) -> Result<&'stati
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::Plan;
 
-    fn checked(line: &str) -> Result<&'static str, String> {
+    /// Calls `look` with an inline request and its command.
+    fn with<T>(line: &str, look: impl FnOnce(&'static Command, &Request<'_>) -> T) -> T {
         let line = format!("{line}\r\n");
         let mut scanner = resp::RequestScanner::new(resp::Limits::default());
         scanner.scan(line.as_bytes()).unwrap().unwrap();
         let request = scanner.request(line.as_bytes());
-        let command = commands::lookup(request.arg(0)).unwrap();
-        queueable(command, &request).map(|row| row.name).map_err(|refusal| refusal.to_string())
+        look(commands::lookup(request.arg(0)).unwrap(), &request)
+    }
+
+    fn checked(line: &str) -> Result<&'static str, String> {
+        with(line, |command, request| {
+            queueable(command, request).map(|row| row.name).map_err(|refusal| refusal.to_string())
+        })
+    }
+
+    /// The refusal of a request for what it is, and not for what it lacks.
+    fn refused(line: &str) -> Option<Refusal> {
+        with(line, |command, request| match plan::plan(command, request) {
+            Plan::Refuse(Refusal::Keys(_) | Refusal::NoKey(_) | Refusal::Arity(_)) => None,
+            Plan::Refuse(refusal) => Some(refusal),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn what_is_refused_is_refused_in_a_transaction_too() {
+        let mut number = 0;
+        for command in commands::all() {
+            let subcommands = command.subcommands.iter().map(|row| row.name.replace('|', " "));
+            for name in subcommands.chain([command.name.to_owned()]) {
+                for args in 0..7 {
+                    let line = format!("{name}{}", " 1".repeat(args));
+                    if refused(&line).is_some() {
+                        number += 1;
+                        assert!(checked(&line).is_err(), "{line}");
+                    }
+                }
+            }
+        }
+        assert!(number > 100, "{number} refusals");
     }
 
     #[test]
@@ -235,7 +269,10 @@ mod tests {
             let refused = checked(line).expect_err(line);
             assert!(refused.contains("cannot be part of a transaction"), "{line}: {refused}");
         }
-        assert!(checked("COPY a b DB 1").expect_err("another database").contains("only database 0"));
+        for line in ["COPY a b DB 1", "MOVE k 1"] {
+            assert!(checked(line).expect_err("another database").contains("only database 0"), "{line}");
+        }
+        assert!(checked("MIGRATE host 1 k 0 5").expect_err("to elsewhere").contains("administers"));
         assert_eq!(checked("GET"), Err("ERR wrong number of arguments for 'get' command".to_owned()));
         assert_eq!(
             checked("OBJECT NOPE k"),

@@ -30,6 +30,9 @@ use crate::transaction::unit::Unit;
 
 const UNWATCH: &[u8] = b"*1\r\n$7\r\nUNWATCH\r\n";
 
+/// What a slot takes, in nodes of a tree that are half full at worst.
+const SLOT_COST: usize = 2 * size_of::<Slot>();
+
 /// What a client watches.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -41,6 +44,15 @@ pub(crate) struct Watch {
     slots: BTreeSet<Slot>,
     /// The first key, for an error text.
     key: Vec<u8>,
+    /// Another node has served one of the keys meanwhile.
+    moved: bool,
+}
+
+impl Watch {
+    /// Bytes it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.slots.len() * SLOT_COST
+    }
 }
 
 impl Dispatcher {
@@ -62,10 +74,7 @@ impl Dispatcher {
             Ok(Some(link)) => {
                 self.note_watched(id, keys.map(|position| job.request.arg(position)));
                 self.send_over(link, job.request.wire(), job, false);
-                if !self.links[link].up && !self.hold.waits_for_pinned(link) {
-                    // The hold was full, and the client has been told so.
-                    self.drop_pinned(link);
-                }
+                self.drop_if_refused(link);
             }
             // What it watches already is lost; EXEC will answer null.
             Ok(None) => self.deliver(job.target, b"+OK\r\n"),
@@ -83,7 +92,13 @@ impl Dispatcher {
         let watch = self.clients.get(id.index as usize).and_then(|client| client.watch.as_deref());
         let Some(watch) = watch else {
             let link = self.pin(node, job.protocol, Pin::Watching(id)).ok_or(NO_NODE)?;
-            let watch = Watch { link: Some(link), confirmed: false, slots: BTreeSet::new(), key: Vec::new() };
+            let watch = Watch {
+                link: Some(link),
+                confirmed: false,
+                slots: BTreeSet::new(),
+                key: Vec::new(),
+                moved: false,
+            };
             if let Some(client) = self.client(id) {
                 client.watch = Some(Box::new(watch));
             }
@@ -101,11 +116,27 @@ impl Dispatcher {
         const SHOWN: usize = 64;
         let Some(routing) = self.routing.clone() else { return };
         let Some(watch) = self.client(id).and_then(|client| client.watch.as_mut()) else { return };
+        let before = watch.bytes();
         for key in keys {
             if watch.slots.is_empty() {
                 watch.key = key[..key.len().min(SHOWN)].to_vec();
             }
             watch.slots.insert(routing.slot(key));
+        }
+        let grown = watch.bytes() - before;
+        self.note_growth(grown);
+    }
+
+    /// Notes who watches keys that another node serves by the new view. They may be written there, and be back here
+    /// before `EXEC`.
+    pub(crate) fn note_moved_watches(&mut self) {
+        let Some(routing) = &self.routing else { return };
+        for (_, link) in &self.links {
+            let Some(Pin::Watching(id)) = link.pin else { continue };
+            let client = self.clients.get_mut(id.index as usize).filter(|client| client.serial == id.serial);
+            let Some(watch) = client.and_then(|client| client.watch.as_mut()) else { continue };
+            let node = routing.index_of(link.node.as_str());
+            watch.moved |= watch.slots.iter().any(|slot| routing.serving(*slot) != node);
         }
     }
 
@@ -144,7 +175,7 @@ impl Dispatcher {
 
     /// The link and its node, if they have known of every write to the watched keys.
     fn intact(&self, watch: &Watch, routing: &Routing, protocol: Protocol) -> Option<(LinkId, NodeIndex)> {
-        let link = self.link_of_watch(watch, protocol).filter(|id| self.links[*id].up)?;
+        let link = self.link_of_watch(watch, protocol).filter(|id| self.links[*id].up && !watch.moved)?;
         let node = self.node_of_link(link)?;
         watch.slots.iter().all(|slot| routing.serving(*slot) == Some(node)).then_some((link, node))
     }

@@ -36,8 +36,11 @@ const MOST_BYTES: usize = 512 * 1024 * 1024;
 /// What a topic takes besides its name: its entries in the tables.
 const TOPIC_COST: usize = 256;
 
-/// What a topic takes for each of its nodes: the seat, and the request under way.
-const SEAT_COST: usize = 80;
+/// What a topic takes for each of its nodes: the seat, its entry among those of the link, and the request under way.
+const SEAT_COST: usize = 96;
+
+/// What a name takes in a request that waits, besides the name: its part of the answer, and its entries in two lists.
+const WAIT_COST: usize = 96;
 
 /// What one client's interest in a topic takes: an entry in each of two tables, which are half empty at worst.
 const INTEREST_COST: usize = 80;
@@ -83,8 +86,10 @@ pub(crate) struct Subscriptions {
     asked: HashMap<Token, (TopicId, LinkId)>,
     /// Links that are up.
     up: HashSet<LinkId>,
-    /// How many topics have a seat on each link.
-    seated: HashMap<LinkId, usize>,
+    /// The topics that have a seat on each link.
+    seated: HashMap<LinkId, HashSet<TopicId>>,
+    /// Topics that have no node, or that a node has refused: they are looked at with every view.
+    unsettled: HashSet<TopicId>,
     /// How many requests wait.
     pending: usize,
     last_token: Token,
@@ -98,7 +103,9 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     /// Whether there is room for subscriptions to that many names of that many bytes.
     pub(crate) fn has_room(&self, names: usize, bytes: usize) -> bool {
-        self.bytes + names * (TOPIC_COST + SEAT_COST + INTEREST_COST) + bytes <= MOST_BYTES
+        let each = TOPIC_COST + SEAT_COST + INTEREST_COST + WAIT_COST;
+        // A name is kept once for itself and once in the answer.
+        self.bytes + names * each + 2 * bytes <= MOST_BYTES
     }
 
     /// Subscribes a client to `names`; `homes` tells the links of a name. The answer comes when the nodes have
@@ -133,6 +140,7 @@ impl Subscriptions {
             return self.answers.push(Answer { client, place, reply: pending.reply });
         }
         self.pending += 1;
+        self.bytes += pending.cost();
         self.subscribers.entry(client).or_default().pending.push(pending);
     }
 
@@ -195,6 +203,11 @@ impl Subscriptions {
         self.subscribers.len()
     }
 
+    /// Whether nobody listens to anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+
     /// How many topics of a kind somebody listens to.
     pub(crate) fn topics(&self, kind: Kind) -> usize {
         self.ids[kind as usize].len()
@@ -206,6 +219,11 @@ impl Subscriptions {
         topic
             .into_iter()
             .flat_map(|topic| topic.audience.iter().map(|(client, interest)| (*client, interest.since)))
+    }
+
+    /// Whether a request of the client waits for nodes.
+    pub(crate) fn waits(&self, client: ClientId) -> bool {
+        self.subscribers.get(&client).is_some_and(|subscriber| !subscriber.pending.is_empty())
     }
 
     /// Whether requests wait for nodes.
@@ -288,6 +306,7 @@ impl Subscriptions {
     fn end(&mut self, id: TopicId) {
         let seats = std::mem::take(&mut self.topics[id].seats);
         self.vacate(id, seats);
+        self.unsettled.remove(&id);
         let topic = self.topics.remove(id);
         self.ids[topic.kind as usize].remove(&topic.name);
         self.bytes -= TOPIC_COST + topic.name.len();
@@ -332,8 +351,10 @@ impl Subscriptions {
     fn take_pending(&mut self, client: ClientId, place: Place) -> Option<Pending> {
         let pending = &mut self.subscribers.get_mut(&client)?.pending;
         let index = pending.iter().position(|pending| pending.place == place)?;
+        let taken = pending.remove(index);
         self.pending -= 1;
-        Some(pending.remove(index))
+        self.bytes -= taken.cost();
+        Some(taken)
     }
 
     /// Answers a waiting request with an error and takes back what it has changed.

@@ -7,31 +7,42 @@ use std::rc::Rc;
 
 use super::{SEAT_COST, Saying, Subscriptions, TopicId};
 use crate::link::LinkId;
-use crate::pubsub::subscriptions::topic::{Kind, Seat, SeatState, Token, Topic};
+use crate::pubsub::subscriptions::topic::{Kind, Seat, SeatState, Token};
 
 impl Subscriptions {
     /// The node at the end of `link` listens: it is told everything that has a seat there.
     pub(crate) fn link_up(&mut self, link: LinkId) {
         self.up.insert(link);
-        for id in self.seated_at(link) {
-            self.ask(id);
-        }
+        let mut seated: Vec<_> = self.seated.get(&link).into_iter().flatten().copied().collect();
+        // The order of their making, as the clients asked.
+        seated.sort_unstable();
+        seated.into_iter().for_each(|id| self.ask(id));
     }
 
     /// The connection is lost, and with it what the node knew.
     pub(crate) fn link_down(&mut self, link: LinkId) {
         self.up.remove(&link);
-        self.asked.retain(|_, (_, of)| *of != link);
-        for (_, topic) in &mut self.topics {
+        for id in self.seated.get(&link).into_iter().flatten() {
+            let Some(topic) = self.topics.get_mut(*id) else { continue };
             for seat in topic.seats.iter_mut().filter(|seat| seat.link == link) {
-                seat.state = SeatState::Unasked;
+                if let SeatState::Asked(token) = std::mem::replace(&mut seat.state, SeatState::Unasked) {
+                    self.asked.remove(&token);
+                }
             }
         }
     }
 
-    /// Moves every topic to where it lives now.
-    pub(crate) fn rehome(&mut self, mut homes: impl FnMut(Kind, &[u8]) -> Vec<LinkId>) {
-        let ids: Vec<_> = self.topics.iter().map(|(id, _)| id).collect();
+    /// Moves topics to where they live now: those with a seat on a link that `has_lost` some, and those that have none.
+    pub(crate) fn rehome(
+        &mut self,
+        has_lost: impl Fn(LinkId) -> bool,
+        mut homes: impl FnMut(Kind, &[u8]) -> Vec<LinkId>,
+    ) {
+        let mut ids: Vec<_> = std::mem::take(&mut self.unsettled).into_iter().collect();
+        ids.extend(self.seated.iter().filter(|(link, _)| has_lost(**link)).flat_map(|(_, topics)| topics));
+        ids.sort_unstable();
+        // A pattern has many seats.
+        ids.dedup();
         for id in ids {
             let topic = &mut self.topics[id];
             let homes = homes(topic.kind, &topic.name);
@@ -74,9 +85,12 @@ impl Subscriptions {
         for link in links {
             if seats.iter().all(|seat| seat.link != *link) {
                 seats.push(Seat { link: *link, state: SeatState::Unasked });
-                *self.seated.entry(*link).or_default() += 1;
+                self.seated.entry(*link).or_default().insert(id);
                 self.bytes += SEAT_COST;
             }
+        }
+        if seats.is_empty() {
+            self.unsettled.insert(id);
         }
     }
 
@@ -84,9 +98,9 @@ impl Subscriptions {
     pub(super) fn vacate(&mut self, id: TopicId, seats: Vec<Seat>) {
         for Seat { link, state } in seats {
             self.bytes -= SEAT_COST;
-            if let Some(count) = self.seated.get_mut(&link) {
-                *count -= 1;
-                if *count == 0 {
+            if let Some(topics) = self.seated.get_mut(&link) {
+                topics.remove(&id);
+                if topics.is_empty() {
                     self.seated.remove(&link);
                 }
             }
@@ -122,11 +136,9 @@ impl Subscriptions {
         let (id, link) = self.asked.remove(&token)?;
         let seat = self.topics.get_mut(id)?.seats.iter_mut().find(|seat| seat.link == link)?;
         seat.state = state;
+        if state == SeatState::Refused {
+            self.unsettled.insert(id);
+        }
         Some(id)
-    }
-
-    fn seated_at(&self, link: LinkId) -> Vec<TopicId> {
-        let here = |topic: &Topic| topic.seats.iter().any(|seat| seat.link == link);
-        self.topics.iter().filter(|(_, topic)| here(topic)).map(|(id, _)| id).collect()
     }
 }

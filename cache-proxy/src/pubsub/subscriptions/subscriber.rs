@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use super::TopicId;
 use super::topic::Kind;
+use super::{TopicId, WAIT_COST};
 use crate::client::replies::Place;
 
 /// A wish that waits for nodes.
@@ -19,6 +19,13 @@ pub(super) struct Pending {
     pub(super) reply: Vec<u8>,
     /// The topics it named.
     pub(super) named: Vec<TopicId>,
+}
+
+impl Pending {
+    /// Bytes it takes while it waits.
+    pub(super) fn cost(&self) -> usize {
+        self.reply.len() + self.named.len() * WAIT_COST
+    }
 }
 
 /// What one client listens to.

@@ -135,11 +135,40 @@ fn a_topic_that_moves_is_asked_of_its_new_node_and_ended_at_the_old_one() {
     subscriptions.confirmed(1);
     said(&mut subscriptions);
     answered(&mut subscriptions);
-    subscriptions.rehome(|_, _| vec![1]);
+    subscriptions.rehome(|link| link == 0, |_, _| vec![1]);
     let moved = [(0, "unsubscribe a".to_owned(), 0), (1, "subscribe a".to_owned(), 2)];
     assert_eq!(said(&mut subscriptions), moved);
     assert!(answered(&mut subscriptions).is_empty() && !subscriptions.is_seated(0));
     assert_eq!(subscriptions.audience(Kind::Channel, b"a").count(), 1);
+}
+
+#[test]
+fn a_view_costs_nothing_for_topics_that_stay() {
+    let mut subscriptions = Subscriptions::default();
+    let homes = |_: Kind, name: &[u8]| vec![usize::from(name[0] - b'a')];
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a", "b", "c"]), homes);
+    let mut looked_at = Vec::new();
+    let at_two = |_: Kind, name: &[u8]| {
+        looked_at.push(name.to_vec());
+        vec![2]
+    };
+    subscriptions.rehome(|link| link == 1, at_two);
+    assert_eq!(looked_at, [b"b"]);
+    // One without a node is looked at until it has one.
+    subscriptions.rehome(|link| link == 0, |_, _| Vec::new());
+    for home in [Vec::new(), vec![2]] {
+        let mut number = 0;
+        subscriptions.rehome(
+            |_| false,
+            |_, _| {
+                number += 1;
+                home.clone()
+            },
+        );
+        assert_eq!(number, 1);
+    }
+    subscriptions.rehome(|_| false, |_, _| unreachable!("all are where they belong"));
+    assert_eq!(subscriptions.seated[&2].len(), 3);
 }
 
 #[test]
@@ -157,12 +186,19 @@ fn a_refusal_is_passed_on_and_takes_back_what_the_request_changed() {
 #[test]
 fn there_is_not_room_for_everything() {
     let mut subscriptions = Subscriptions::default();
-    assert!(subscriptions.has_room(1_000_000, 40_000_000));
+    assert!(subscriptions.has_room(800_000, 32_000_000));
     assert!(!subscriptions.has_room(1, MOST_BYTES) && !subscriptions.has_room(2_000_000, 0));
     let links: Vec<LinkId> = (0..100).collect();
     subscriptions.subscribe(&wish(1, 0, Kind::Pattern), names(&["a"]), |_, _| links.clone());
-    assert_eq!(subscriptions.bytes, TOPIC_COST + INTEREST_COST + 100 * SEAT_COST + 1);
+    let waiting = WAIT_COST + confirmation("psubscribe", "a", 1).len();
+    assert_eq!(subscriptions.bytes, TOPIC_COST + INTEREST_COST + 100 * SEAT_COST + 1 + waiting);
     subscriptions.forget(client(1));
+    assert_eq!(subscriptions.bytes, 0);
+    // The same name again is no new topic, but it is kept for the answer.
+    subscriptions.subscribe(&wish(1, 1, Kind::Channel), names(&["a"; 10_000]), at_home);
+    assert!(subscriptions.bytes > 10_000 * WAIT_COST);
+    assert!(subscriptions.waits(client(1)) && !subscriptions.waits(client(2)));
+    subscriptions.expire(Instant::now() + Duration::from_secs(1), b"-late\r\n");
     assert_eq!(subscriptions.bytes, 0);
 }
 
@@ -242,6 +278,15 @@ fn homes(salt: usize, kind: usize, name: &str) -> Vec<LinkId> {
     }
 }
 
+/// Whether a topic of the link lives elsewhere with another view.
+fn has_lost(link: LinkId, before: usize, now: usize) -> bool {
+    let mut all = Kind::ALL.into_iter().flat_map(|kind| NAMES.map(|name| (kind as usize, name)));
+    all.any(|(kind, name)| {
+        let were = homes(before, kind, name);
+        were.contains(&link) && were != homes(now, kind, name)
+    })
+}
+
 impl Model {
     fn count(&self, client: u32, kind: Kind) -> usize {
         let is_shard = |kind: usize| kind == Kind::Shard as usize;
@@ -250,7 +295,7 @@ impl Model {
     }
 
     fn step(&mut self, step: &Step) {
-        let salt = self.salt;
+        let (salt, before) = (self.salt, self.salt);
         let find = |kind: Kind, name: &[u8]| homes(salt, kind as usize, std::str::from_utf8(name).unwrap());
         match step {
             Step::Subscribe(client, kind, asked) => {
@@ -289,7 +334,7 @@ impl Model {
                 self.salt = *salt;
                 let find =
                     |kind: Kind, name: &[u8]| homes(*salt, kind as usize, std::str::from_utf8(name).unwrap());
-                self.subscriptions.rehome(find);
+                self.subscriptions.rehome(|link| has_lost(link, before, *salt), find);
             }
         }
         self.settle();
@@ -393,8 +438,9 @@ proptest! {
             prop_assert_eq!(model.subscriptions.is_seated(link), !wanted.is_empty());
         }
         (0..3).for_each(|index| model.step(&Step::Forget(index)));
-        let Subscriptions { topics, subscribers, bytes, seated, asked, .. } = &model.subscriptions;
+        let Subscriptions { topics, subscribers, bytes, seated, asked, unsettled, .. } = &model.subscriptions;
         prop_assert!(topics.is_empty() && subscribers.is_empty() && seated.is_empty() && asked.is_empty());
+        prop_assert!(unsettled.is_empty());
         prop_assert_eq!(*bytes, 0);
     }
 }

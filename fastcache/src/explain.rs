@@ -15,7 +15,7 @@ use crate::wire::http_get;
 
 static PROGRAM: Program = Program {
     name: "fastcache explain",
-    about: "Show which node serves a key, and why; the keys come before the options: fastcache explain KEY [KEY ...]",
+    about: "Show which node serves a key, and why: fastcache explain KEY [KEY ...]",
     settings: &[
         Setting {
             name: "proxy",
@@ -70,13 +70,33 @@ pub(crate) fn main(args: &[OsString]) -> ExitCode {
     daemon::run_main(&PROGRAM, options, async move |settings| run(&settings, &keys))
 }
 
-/// Whatever stands before the first option is a key, and whatever follows a `--`.
+/// Options may stand anywhere; what is neither an option nor its value is a key, and so is all that follows a `--`.
 fn keys_and_options(args: &[OsString]) -> (Vec<OsString>, Vec<OsString>) {
-    let is_option = |arg: &OsString| arg.as_encoded_bytes().starts_with(b"-");
-    let (before, rest) = args.split_at(args.iter().position(is_option).unwrap_or(args.len()));
-    let end = rest.iter().position(|arg| arg == "--").unwrap_or(rest.len());
-    let after = rest.get(end + 1..).unwrap_or_default();
-    ([before, after].concat(), rest[..end].to_vec())
+    let (mut keys, mut options) = (Vec::new(), Vec::new());
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_encoded_bytes() {
+            b"--" => keys.extend(args.by_ref().cloned()),
+            option if option.starts_with(b"-") => {
+                options.push(arg.clone());
+                if takes_a_value(option) {
+                    options.extend(args.next().cloned());
+                }
+            }
+            _ => keys.push(arg.clone()),
+        }
+    }
+    (keys, options)
+}
+
+/// Whether the next argument belongs to this option.
+fn takes_a_value(option: &[u8]) -> bool {
+    /// What every FastCache command knows and takes no value.
+    const LONELY: [&[u8]; 5] = [b"-h", b"--help", b"-V", b"--version", b"--print-config"];
+    let is_switch = |setting: &Setting| {
+        matches!(setting.kind, Kind::Switch) && option.strip_prefix(b"--") == Some(setting.name.as_bytes())
+    };
+    !option.contains(&b'=') && !LONELY.contains(&option) && !PROGRAM.settings.iter().any(is_switch)
 }
 
 fn run(settings: &Settings, keys: &[OsString]) -> anyhow::Result<()> {
@@ -88,7 +108,7 @@ fn run(settings: &Settings, keys: &[OsString]) -> anyhow::Result<()> {
     let json: Value = serde_json::from_str(&answer.body)
         .map_err(|error| anyhow::anyhow!("{url} did not answer JSON: {error}"))?;
     if let Some(problem) = json.get("error").and_then(Value::as_str) {
-        anyhow::bail!("{problem}");
+        anyhow::bail!("{problem} (asked at {}; it must be a proxy's admin port)", settings.text("proxy"));
     }
     anyhow::ensure!(answer.status == 200, "{url} answered status {}", answer.status);
     let text = if settings.switch("json") {
@@ -146,12 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_first_or_behind_two_dashes() {
+    fn keys_are_what_is_neither_an_option_nor_its_value() {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         for (args, keys, options) in [
             (&["a", "b", "--json"][..], &["a", "b"][..], &["--json"][..]),
             (&["--proxy", "x", "--", "-a"], &["-a"], &["--proxy", "x"]),
             (&["a", "--", "-b"], &["a", "-b"], &[]),
+            (
+                &["--json", "a", "--proxy", "x", "b", "--timeout=1s", "c"],
+                &["a", "b", "c"],
+                &["--json", "--proxy", "x", "--timeout=1s"],
+            ),
+            (&["--help", "a"], &["a"], &["--help"]),
+            (&["--proxy"], &[], &["--proxy"]),
             (&[], &[], &[]),
         ] {
             assert_eq!(split(args), (owned(keys), owned(options)), "{args:?}");

@@ -119,7 +119,8 @@ impl FromIterator<Self> for Answer {
 /// A number to this many digits after the point: more would only be noise.
 pub(crate) fn rounded(number: f64, digits: i32) -> f64 {
     let unit = 10_f64.powi(digits);
-    (number * unit).round() / unit
+    // The sum of no numbers is -0.
+    (number * unit).round() / unit + 0.0
 }
 
 /// Bytes that a client has chosen, for a person: printable, and not longer than it takes to recognise them.

@@ -33,8 +33,9 @@ const REQUESTS_PER_LOOK: usize = 16;
 /// worth a look, but so is KEYS.
 const SLOW_WEIGHT: usize = 8;
 
-/// Unread bytes of a waiting client from which on nothing more is read: enough for any pipeline that makes sense.
-const UNREAD_WHILE_WAITING: usize = 64 * 1024;
+/// Most that a client may send while it waits. Redis has a limit of a gigabyte for this; all of it is moved each time
+/// a part of it was executed, so here it is what that costs nothing for.
+const UNREAD_WHILE_WAITING: usize = 1024 * 1024;
 
 /// A client with its socket and what is under way on it.
 pub(crate) struct Connection {
@@ -141,16 +142,19 @@ impl Connection {
     /// Writes the answer that the client has waited for, and goes on behind it.
     #[cold]
     fn send_answer(&mut self) {
+        // It was not silent, it waited.
+        self.client.active.set(crate::server::unix_ms());
         self.unwritten = self.client.take_answer();
         self.client.unwritten.set(self.unwritten.len());
         self.postponed = true;
     }
 
     /// Reads without executing while the client waits, to notice when it goes: what it waits for must not be taken
-    /// out for nobody. What it sends meanwhile is kept up to a bound.
+    /// out for nobody. What it sends meanwhile is kept; too much of it ends the client, because one that is not read
+    /// is not seen to go.
     #[cold]
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Turn>> {
-        while self.unread.len() < UNREAD_WHILE_WAITING {
+        while self.client.ending() != Ending::Now {
             let shared = Rc::clone(&self.shared);
             let mut scratch = shared.input.borrow_mut();
             let mut buffer = ReadBuf::new(&mut scratch);
@@ -162,8 +166,13 @@ impl Connection {
             shared.node.borrow_mut().stats.bytes_in += buffer.filled().len() as u64;
             self.unread.extend_from_slice(buffer.filled());
             self.note_unread();
+            if self.unread.len() > UNREAD_WHILE_WAITING {
+                let (client, bytes) = (self.client.peer, self.unread.len());
+                tracing::warn!(%client, bytes, "too much sent while it waits: closing the connection");
+                return Poll::Ready(Ok(Turn::Last));
+            }
         }
-        if self.client.ending() == Ending::Drained {
+        if self.client.ending() >= Ending::Drained {
             return Poll::Ready(Ok(Turn::Last));
         }
         Poll::Pending

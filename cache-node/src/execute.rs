@@ -100,12 +100,17 @@ fn call(handler: Handler, mut ctx: Context<'_>, request: &Request<'_>) -> Result
     ctx.node.stats.of_command[index].calls += 1;
     let result = handler(&mut ctx, request);
     if ctx.reply.exceeded() {
-        let (peer, command) = (ctx.client.peer, ctx.command.name);
-        tracing::warn!(client = %peer, command, "reply too large: closing the connection");
-        ctx.client.end(Ending::Now);
+        end_cut_off(ctx.client, ctx.command.name);
     }
     ctx.node.stats.of_command[index].failed += u64::from(result.is_err());
     result
+}
+
+/// Ends a client whose reply was cut off: what followed would be taken for the rest of it.
+#[cold]
+pub fn end_cut_off(client: &Client, command: &str) {
+    tracing::warn!(client = %client.peer, command, "reply too large: closing the connection");
+    client.end(Ending::Now);
 }
 
 fn fail(node: &mut Node, failure: &Failure, mut reply: Encoder<'_>) {

@@ -1,6 +1,6 @@
 //! Everything the clients of one node share: the keyspace, the clients themselves, parameters and counters.
 
-use crate::client::{Client, ClientId, Ending};
+use crate::client::{Client, ClientId, Ending, Patience};
 use crate::config::Config;
 use crate::engine::{Counters, Engine, Limits, Random};
 use crate::failure::Failure;
@@ -47,8 +47,8 @@ pub struct Node {
 /// Least time between two searches for silent clients, in milliseconds: the limit is in seconds, and a search
 /// looks at every client.
 const SILENCE_CHECK_PAUSE: u64 = 1_000;
-/// Bytes of unfinished requests and transactions that all clients together may have: Redis' limit for a single one, so that the
-/// longest legal request fits.
+/// Bytes of unfinished requests and transactions that all clients together may have: Redis' limit for a single
+/// client's, so that the longest legal request fits.
 const UNFINISHED_MAX: u64 = 1024 * 1024 * 1024;
 /// A smaller `maxmemory` is the limit for unfinished requests too, down to this: a thousand full read buffers.
 const UNFINISHED_MIN: u64 = 64 * 1024 * 1024;
@@ -168,7 +168,8 @@ impl Node {
         let timeout = self.config.timeout.saturating_mul(1_000);
         let mut next = now.saturating_add(timeout);
         for client in self.clients.values() {
-            if client.is_waiting() {
+            // The answer may be there already, and what is in it was taken out for nobody else.
+            if client.patience.get() != Patience::None {
                 continue;
             }
             match client.active.get().saturating_add(timeout) {
@@ -206,7 +207,11 @@ impl Node {
     ) -> Result<(), Failure> {
         let mut transaction = client.transaction.borrow_mut();
         transaction.must_fit_keys(keys.clone(), self.transaction_max())?;
-        keys.for_each(|key| transaction.watch(self.engine.watch(key, now)));
+        for key in keys {
+            if !transaction.is_watching(key) {
+                transaction.watch(self.engine.watch(key, now));
+            }
+        }
         drop(transaction);
         self.note_transaction(client);
         Ok(())
@@ -221,7 +226,7 @@ impl Node {
 
     /// True when a key that a client watches has changed.
     pub fn watches_changed(&mut self, client: &Client, now: u64) -> bool {
-        client.transaction.borrow().watches().iter().any(|watch| self.engine.has_changed(watch, now))
+        client.transaction.borrow().watches().any(|watch| self.engine.has_changed(watch, now))
     }
 
     /// Ends a client's transaction and its watching; returns what was queued.

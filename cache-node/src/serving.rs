@@ -5,6 +5,7 @@
 //! nobody else can take them. Within a transaction that moment is its end.
 
 use crate::client::{Client, ClientId, Ending, Patience};
+use crate::execute::end_cut_off;
 use crate::node::Node;
 use crate::waiting::Wait;
 use resp::{Encoder, Protocol};
@@ -51,16 +52,21 @@ impl Node {
     fn serve(&mut self, key: &[u8], now: u64) {
         while let Some((id, pop)) = self.waiting.first(key) {
             // Who was ended is gone, even before its connection notices.
-            let open = self.clients.get(&id).filter(|client| client.ending() != Ending::Now);
-            let Some(protocol) = open.map(|client| client.protocol.get()) else {
+            let Some(client) = self.clients.get(&id).filter(|client| client.ending() != Ending::Now) else {
                 self.waiting.leave(id);
                 continue;
             };
             let mut answer = Vec::new();
+            let protocol = client.protocol.get();
             let mut reply = Encoder::with_limit(&mut answer, protocol, self.config.max_reply_len);
             if !matches!(pop.take(&mut self.engine, key, &mut reply, now), Ok(true)) {
                 // Something else is there, or nothing any more.
                 return;
+            }
+            if reply.exceeded() {
+                end_cut_off(client, client.last_command.get());
+                self.waiting.leave(id);
+                continue;
             }
             self.answer(id, answer);
         }

@@ -7,6 +7,7 @@ use crate::engine::Watch;
 use crate::failure::Failure;
 use commands::{Command, Flags};
 use resp::{Limits, Request, RequestQueue};
+use std::collections::HashSet;
 
 /// What a watched key costs beside its two copies: the entries of both lists, and what an allocator adds.
 const WATCH_BYTES: usize = 128;
@@ -19,7 +20,7 @@ pub struct Transaction {
     flags: Flags,
     /// A command could not be queued: EXEC will do nothing.
     broken: bool,
-    watches: Vec<Watch>,
+    watches: HashSet<Watch>,
     watch_bytes: usize,
 }
 
@@ -60,28 +61,33 @@ impl Transaction {
         Ok(())
     }
 
+    /// True when a key is watched already: what it is watched for then holds.
+    pub fn is_watching(&self, key: &[u8]) -> bool {
+        self.watches.contains(key)
+    }
+
     /// Fails unless `keys` may be watched too.
     pub fn must_fit_keys<'a>(
         &self,
         keys: impl Iterator<Item = &'a [u8]>,
         most: usize,
     ) -> Result<(), Failure> {
-        self.must_fit(keys.map(watch_bytes).sum(), most)
+        self.must_fit(keys.filter(|key| !self.is_watching(key)).map(watch_bytes).sum(), most)
     }
 
     /// Adds a watched key.
     pub fn watch(&mut self, watch: Watch) {
         self.watch_bytes += watch_bytes(watch.key());
-        self.watches.push(watch);
+        self.watches.insert(watch);
     }
 
     /// The watched keys.
-    pub fn watches(&self) -> &[Watch] {
-        &self.watches
+    pub fn watches(&self) -> impl Iterator<Item = &Watch> {
+        self.watches.iter()
     }
 
     /// Takes the watched keys out.
-    pub fn take_watches(&mut self) -> Vec<Watch> {
+    pub fn take_watches(&mut self) -> HashSet<Watch> {
         self.watch_bytes = 0;
         std::mem::take(&mut self.watches)
     }

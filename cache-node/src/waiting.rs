@@ -8,8 +8,9 @@ use crate::client::ClientId;
 use crate::pop::Pop;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a waiter costs for each key beside its two copies: the entries of list and line, and what an allocator adds.
-const KEY_BYTES: usize = 128;
+/// What a waiter costs for each key beside its two copies: a line is a tree, whose first node alone takes 200 bytes,
+/// in a table that is up to half empty; and there is what an allocator adds.
+const KEY_BYTES: usize = 384;
 
 /// What one client waits for.
 #[derive(Debug)]

@@ -113,6 +113,32 @@ fn unfinished_requests_of_all_clients_are_bounded() {
 }
 
 #[test]
+fn what_clients_wait_for_is_bounded_as_unfinished_requests_are() {
+    let limits = Limits { maxmemory: 1_000_000, ..Config::default().limits };
+    let node = Node::start(Config { limits, ..Config::default() });
+    let mut observer = node.connect();
+    let mut waits = |keys: usize, number: usize| {
+        let mut client = node.connect();
+        let keys: Vec<_> = (0..keys).map(|n| format!("{n:05}")).collect();
+        let mut words = vec!["BZPOPMIN"];
+        words.extend(keys.iter().map(String::as_str));
+        words.push("0");
+        let mut request = Vec::new();
+        resp::encode_request(&mut request, words.into_iter().map(str::as_bytes));
+        client.send(&request);
+        let wanted = format!("blocked_clients:{number}\r\n");
+        eventually(|| observer.say("INFO clients").contains(&wanted));
+        client
+    };
+    // 400 bytes for each key, which is what it costs: together they would hold more than 64 MiB, so the largest goes.
+    let (mut large, _small) = (waits(70_000, 1), waits(50_000, 2));
+    let _next = waits(60_000, 2);
+    assert_eq!(text(large.reply()), "closed");
+    assert_eq!(observer.say("ZADD 00001 1 m"), ":1\r\n");
+    assert_eq!(observer.say("EXISTS 00001"), ":0\r\n");
+}
+
+#[test]
 fn slow_requests_of_one_client_let_others_in_between() {
     let node = node();
     let (mut hog, mut other) = (node.connect(), node.connect());

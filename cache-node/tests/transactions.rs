@@ -391,6 +391,27 @@ fn a_transaction_is_bounded_and_seen() {
 }
 
 #[test]
+fn a_key_is_watched_once_however_often_it_is_said() {
+    same(
+        "1 WATCH k
+         2 SET k 1
+         1 WATCH k k
+         1 MULTI
+         1 GET k
+         1 EXEC",
+    );
+    let node = Node::start(Config::default());
+    let mut client = node.connect();
+    let mut held = |words: &str| {
+        assert_eq!(client.say(words), "+OK\r\n");
+        client.say("CLIENT LIST").split("multi-mem=").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+    };
+    let once = held("WATCH a b");
+    assert_eq!((held("WATCH b a b"), once.as_str()), (once.clone(), "260"));
+    assert_eq!((held("UNWATCH"), held("WATCH a a")), ("0".to_owned(), "130".to_owned()));
+}
+
+#[test]
 fn who_leaves_watches_nothing_any_more() {
     let node = Node::start(Config::default());
     let mut stays = node.connect();

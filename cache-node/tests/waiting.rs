@@ -202,3 +202,97 @@ fn waiting_ends_on_demand_and_with_the_node() {
     assert_eq!(text(client.reply()), "closed");
     node.join();
 }
+
+#[test]
+fn an_answer_that_is_too_long_ends_its_client_and_not_the_line() {
+    let node = Node::start(Config { max_reply_len: 10_000, ..Config::default() });
+    let (mut greedy, mut next, mut giver) = (node.connect(), node.connect(), node.connect());
+    greedy.send(b"BZMPOP 0 1 z MIN COUNT 1000\r\n");
+    eventually(|| giver.say("INFO clients").contains("blocked_clients:1\r\n"));
+    next.send(b"BZPOPMIN z 0\r\n");
+    eventually(|| giver.say("INFO clients").contains("blocked_clients:2\r\n"));
+    let members: String = (0..1_000).map(|n| format!(" {n} member-{n:020}")).collect();
+    assert_eq!(giver.say(&format!("ZADD z{members}")), ":1000\r\n");
+    let mut given = Vec::new();
+    let end = greedy.stream().read_to_end(&mut given);
+    assert!(end.is_ok() && given.is_empty(), "{end:?} after {} bytes", given.len());
+    giver.say("ZADD z 1 m");
+    assert_eq!(text(next.reply()), "*3\r\n$1\r\nz\r\n$1\r\nm\r\n$1\r\n1\r\n");
+}
+
+#[test]
+fn a_client_that_has_sent_much_is_seen_to_go_all_the_same() {
+    let node = Node::start(Config::default());
+    let (mut leaves, mut floods, mut other) = (node.connect(), node.connect(), node.connect());
+    leaves.send(b"BZPOPMIN k 0\r\n");
+    eventually(|| other.say("INFO clients").contains("blocked_clients:1\r\n"));
+    leaves.send("PING\r\n".repeat(30_000).as_bytes());
+    drop(leaves);
+    eventually(|| other.say("INFO clients").contains("blocked_clients:0\r\n"));
+    // Who sends more than is kept is ended: what it waits for would be taken out for nobody.
+    floods.send(b"BZPOPMIN k 0\r\n");
+    eventually(|| other.say("INFO clients").contains("blocked_clients:1\r\n"));
+    // It may be ended before it has sent all of it.
+    let _ = floods.stream().write_all("PING\r\n".repeat(300_000).as_bytes());
+    assert_eq!(text(floods.reply()), "closed");
+    eventually(|| other.say("INFO clients").contains("blocked_clients:0\r\n"));
+    assert_eq!((other.say("ZADD k 1 m"), other.say("ZCARD k")), (":1\r\n".to_owned(), ":1\r\n".to_owned()));
+}
+
+#[test]
+fn much_that_was_sent_behind_it_comes_after_it() {
+    let node = Node::start(Config::default());
+    let (mut client, mut other) = (node.connect(), node.connect());
+    client.send(b"BZPOPMIN k 0\r\n");
+    eventually(|| other.say("INFO clients").contains("blocked_clients:1\r\n"));
+    client.send("INCR n\r\n".repeat(20_000).as_bytes());
+    eventually(|| other.say("CLIENT LIST").contains("qbuf=160000 "));
+    other.say("ZADD k 1 m");
+    assert!(text(client.reply()).contains("$1\r\nm\r\n"));
+    for n in 1..=20_000 {
+        assert_eq!(text(client.reply()), format!(":{n}\r\n"));
+    }
+}
+
+/// The node's own clock tells, so that a busy machine makes no difference; and a slow command in front of it in the
+/// same pipeline does not take from its time.
+#[test]
+fn a_wait_lasts_as_long_as_was_asked_for() {
+    let node = Node::start(Config::default());
+    let mut client = node.connect();
+    let pairs: String = (0..50_000).map(|n| format!(" key:{n} v")).collect();
+    assert_eq!(client.say(&format!("MSET{pairs}")), "+OK\r\n");
+    for wait in ["BZPOPMIN none 0.3", "BZMPOP 0.3 1 none MAX"] {
+        client.send(format!("KEYS nothing*\r\nTIME\r\n{wait}\r\nTIME\r\n").as_bytes());
+        assert_eq!(text(client.reply()), "*0\r\n");
+        let began = microseconds(client.reply());
+        assert_eq!(text(client.reply()), "*-1\r\n");
+        // The node counts whole milliseconds.
+        let waited = microseconds(client.reply()) - began;
+        assert!(waited > 299_000, "{wait}: {waited} µs");
+    }
+}
+
+/// What TIME says.
+fn microseconds(reply: Option<Vec<u8>>) -> u64 {
+    let reply = text(reply);
+    let numbers: Vec<u64> = reply.lines().filter_map(|line| line.parse().ok()).collect();
+    let [seconds, microseconds] = numbers[..] else { panic!("no time: {reply}") };
+    seconds * 1_000_000 + microseconds
+}
+
+#[test]
+fn who_waits_is_not_silent() {
+    let node = Node::start(Config::default());
+    let (mut waits, mut silent, mut other) = (node.connect(), node.connect(), node.connect());
+    waits.send(b"BZPOPMIN k 0\r\n");
+    eventually(|| other.say("INFO clients").contains("blocked_clients:1\r\n"));
+    silent.say("PING");
+    other.say("CONFIG SET timeout 1");
+    assert_eq!(text(silent.reply()), "closed");
+    other = node.connect();
+    other.say("ZADD k 1 m");
+    assert!(text(waits.reply()).contains("$1\r\nm\r\n"));
+    // Its silence begins now.
+    assert_eq!(waits.say("PING"), "+PONG\r\n");
+}

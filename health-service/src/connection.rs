@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use cluster::{NodeLogin, has_no_password, login_problem};
+use cluster::{NodeLogin, NodeType, has_no_password, login_problem};
 use redis_protocol::resp2::decode::decode;
 use redis_protocol::resp2::types::OwnedFrame;
 use rustix::io::Errno;
@@ -28,14 +28,16 @@ const INFO_SERVER: &[u8] = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n";
 pub(crate) struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
+    /// Node or proxy: only a node is logged in to.
+    kind: NodeType,
 }
 
 impl Connection {
-    pub(crate) async fn to(addrs: &[SocketAddr]) -> Result<Self, Failure> {
+    pub(crate) async fn to(addrs: &[SocketAddr], kind: NodeType) -> Result<Self, Failure> {
         let stream = TcpStream::connect(addrs).await.map_err(|e| connect_failure(&e))?;
         // A probe is one small write; waiting for more would only delay it.
         stream.set_nodelay(true).map_err(|e| Failure::Closed(e.to_string()))?;
-        Ok(Self { stream, received: Vec::new() })
+        Ok(Self { stream, received: Vec::new(), kind })
     }
 
     /// Sends one command as it stands on the wire and reads its reply.
@@ -45,12 +47,14 @@ impl Connection {
     }
 
     pub(crate) async fn ping(&mut self) -> Result<(), Failure> {
-        expect_pong(self.call(PING).await?)
+        let reply = self.call(PING).await?;
+        self.expect_pong(reply)
     }
 
     /// Logs in.
     pub(crate) async fn log_in(&mut self, login: &NodeLogin) -> Result<(), Failure> {
-        expect_login(self.call(login.request()).await?)
+        let reply = self.call(login.request()).await?;
+        self.expect_login(reply)
     }
 
     /// All that a new connection is asked, in one piece.
@@ -61,15 +65,60 @@ impl Connection {
         let auth = login.map_or(&[][..], NodeLogin::request);
         self.send(&[auth, PING, INFO_SERVER].concat()).await?;
         if login.is_some() {
-            expect_login(self.reply().await?)?;
+            let reply = self.reply().await?;
+            self.expect_login(reply)?;
         }
-        expect_pong(self.reply().await?)?;
-        Ok(run_id(&self.reply().await?))
+        let reply = self.reply().await?;
+        self.expect_pong(reply)?;
+        let info = self.reply().await?;
+        self.run_id_in(&info)
     }
 
     /// Asks which process this is; `None` when it does not say.
     pub(crate) async fn run_id(&mut self) -> Result<Option<String>, Failure> {
-        Ok(run_id(&self.call(INFO_SERVER).await?))
+        let info = self.call(INFO_SERVER).await?;
+        self.run_id_in(&info)
+    }
+
+    fn expect_login(&self, reply: OwnedFrame) -> Result<(), Failure> {
+        match reply {
+            OwnedFrame::SimpleString(text) if text == b"OK" => Ok(()),
+            OwnedFrame::Error(text) if has_no_password(&text) => Ok(()),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    fn expect_pong(&self, reply: OwnedFrame) -> Result<(), Failure> {
+        match reply {
+            OwnedFrame::SimpleString(text) if text == b"PONG" => Ok(()),
+            other => Err(self.unexpected(&other)),
+        }
+    }
+
+    /// The process, if it says. One that has no INFO is used without; one that keeps it from its user is not,
+    /// because its restarts would go unnoticed.
+    fn run_id_in(&self, info: &OwnedFrame) -> Result<Option<String>, Failure> {
+        match info {
+            OwnedFrame::BulkString(text) => Ok(run_id(text)),
+            other => match self.unexpected(other) {
+                login @ Failure::Login(_) => Err(login),
+                _ => Ok(None),
+            },
+        }
+    }
+
+    /// The failure that a reply other than the expected one is.
+    pub(crate) fn unexpected(&self, reply: &OwnedFrame) -> Failure {
+        match reply {
+            OwnedFrame::Error(text) => {
+                let text = shown(text.as_bytes());
+                let login = login_problem(&text).filter(|_| self.kind == NodeType::Node);
+                login.map_or(Failure::Error(text), Failure::Login)
+            }
+            OwnedFrame::SimpleString(bytes) | OwnedFrame::BulkString(bytes) => Failure::Garbage(shown(bytes)),
+            OwnedFrame::Integer(number) => Failure::Garbage(number.to_string()),
+            OwnedFrame::Array(_) | OwnedFrame::Null => Failure::Garbage("an array or null".to_owned()),
+        }
     }
 
     async fn send(&mut self, command: &[u8]) -> Result<(), Failure> {
@@ -125,37 +174,8 @@ pub(crate) fn is_local(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| shortages.contains(&error))
 }
 
-fn expect_login(reply: OwnedFrame) -> Result<(), Failure> {
-    match reply {
-        OwnedFrame::SimpleString(text) if text == b"OK" => Ok(()),
-        OwnedFrame::Error(text) if has_no_password(&text) => Ok(()),
-        other => Err(unexpected(&other)),
-    }
-}
-
-fn expect_pong(reply: OwnedFrame) -> Result<(), Failure> {
-    match reply {
-        OwnedFrame::SimpleString(text) if text == b"PONG" => Ok(()),
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// The failure that a reply other than the expected one is.
-pub(crate) fn unexpected(reply: &OwnedFrame) -> Failure {
-    match reply {
-        OwnedFrame::Error(text) => {
-            let text = shown(text.as_bytes());
-            login_problem(&text).map_or(Failure::Error(text), Failure::Login)
-        }
-        OwnedFrame::SimpleString(bytes) | OwnedFrame::BulkString(bytes) => Failure::Garbage(shown(bytes)),
-        OwnedFrame::Integer(number) => Failure::Garbage(number.to_string()),
-        OwnedFrame::Array(_) | OwnedFrame::Null => Failure::Garbage("an array or null".to_owned()),
-    }
-}
-
-fn run_id(info: &OwnedFrame) -> Option<String> {
-    let OwnedFrame::BulkString(text) = info else { return None };
-    let text = String::from_utf8_lossy(text);
+fn run_id(info: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(info);
     let line = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
     // Redis' own have 40 digits; more than a few more is no run id.
     let fits = !line.is_empty() && line.len() <= 64 && line.bytes().all(|b| b.is_ascii_alphanumeric());

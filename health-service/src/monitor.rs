@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use cluster::NodeLogin;
+use cluster::{NodeId, NodeLogin};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -144,7 +144,8 @@ impl Monitor {
                     Err(failure) => {
                         self.metrics.count_failure(failure);
                         self.note_shortage(failure);
-                        self.note_login(*id, failure);
+                        let member = self.board.read(|verdict, _| Some(verdict.member_of(*id)?.id.clone()));
+                        self.note_login(member, failure);
                     }
                 }
                 if let Some(waiting) =
@@ -154,7 +155,11 @@ impl Monitor {
                 }
             }
             Event::Rejoined(_, _, Ok(_)) => _ = self.metrics.rejoins.inc(),
-            Event::Rejoined(_, _, Err(_)) => _ = self.metrics.rejoin_failures.inc(),
+            Event::Rejoined(node, _, Err(failure)) => {
+                self.metrics.rejoin_failures.inc();
+                let id = self.board.read(|verdict, _| Some(verdict.members().get(node.0)?.id.clone()));
+                self.note_login(id, failure);
+            }
             _ => {}
         }
         batch.actions.extend(self.board.step(event));
@@ -238,12 +243,9 @@ impl Monitor {
 
     /// A node that lives and lets nobody in is for an operator to put right: it is told even when that is no
     /// transition, but not for each of them.
-    fn note_login(&mut self, probe: ProbeId, failure: &Failure) {
+    fn note_login(&mut self, member: Option<NodeId>, failure: &Failure) {
         let quiet = self.login_noted.is_some_and(|at| at.elapsed() < COMPLAINT_PAUSE);
-        if !matches!(failure, Failure::Login(_)) || quiet {
-            return;
-        }
-        if let Some(id) = self.board.read(|verdict, _| Some(verdict.member_of(probe)?.id.clone())) {
+        if let (Failure::Login(_), Some(id), false) = (failure, member, quiet) {
             tracing::error!(member = %id, %failure, "cannot log in");
             self.login_noted = Some(Instant::now());
         }

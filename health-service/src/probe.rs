@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cluster::{Address, NodeLogin};
+use cluster::{Address, NodeLogin, NodeType};
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -33,6 +33,7 @@ const QUEUE: usize = 4;
 #[derive(Debug, Clone)]
 pub struct Place {
     address: Address,
+    kind: NodeType,
     login: Option<NodeLogin>,
 }
 
@@ -40,12 +41,12 @@ impl Place {
     /// A node's.
     #[must_use]
     pub fn of_node(address: Address, login: Option<NodeLogin>) -> Self {
-        Self { address, login }
+        Self { address, kind: NodeType::Node, login }
     }
 
     /// Connects, and logs in where that is wanted.
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
-        let mut connection = Connection::to(&resolve(&self.address).await?).await?;
+        let mut connection = Connection::to(&resolve(&self.address).await?, self.kind).await?;
         if let Some(login) = &self.login {
             connection.log_in(login).await?;
         }
@@ -55,7 +56,7 @@ impl Place {
     /// A proxy's: the nodes' password is none of its business.
     #[must_use]
     pub fn of_proxy(address: Address) -> Self {
-        Self { address, login: None }
+        Self { address, kind: NodeType::Proxy, login: None }
     }
 }
 
@@ -122,9 +123,14 @@ async fn keep(
         let event = tokio::select! {
             probe = probes.recv() => {
                 let Some(probe) = probe else { return };
+                let had_one = kept.is_some();
                 let outcome = target.ask(probe.timeout, &mut kept).await;
                 if outcome.is_err() {
                     kept = None;
+                }
+                // Its end was found by asking: that must be known before what the refused login means.
+                if had_one && matches!(outcome, Err(Failure::Login(_))) && events.send(Event::Lost(member)).is_err() {
+                    return;
                 }
                 Event::Probed(probe.id, outcome)
             }
@@ -160,9 +166,7 @@ impl Target {
         let asked = started.elapsed();
         let addrs = self.resolve().await?;
         let left = limit.saturating_sub(asked);
-        timeout(left, ask_anew(&addrs, self.place.login.as_ref(), kept))
-            .await
-            .unwrap_or(Err(Failure::Timeout(limit)))
+        timeout(left, ask_anew(&addrs, &self.place, kept)).await.unwrap_or(Err(Failure::Timeout(limit)))
     }
 
     /// A name that cannot be resolved now means what it meant before: whether the member is there is
@@ -207,10 +211,10 @@ async fn ask_kept(
 }
 
 /// One exchange over a new connection that is kept.
-async fn ask_anew(addrs: &[SocketAddr], login: Option<&NodeLogin>, kept: &mut Option<Connection>) -> Outcome {
+async fn ask_anew(addrs: &[SocketAddr], place: &Place, kept: &mut Option<Connection>) -> Outcome {
     let started = Instant::now();
-    let mut connection = Connection::to(addrs).await?;
-    let run_id = connection.log_in_and_ping(login).await?;
+    let mut connection = Connection::to(addrs, place.kind).await?;
+    let run_id = connection.log_in_and_ping(place.login.as_ref()).await?;
     *kept = Some(connection);
     Ok(Success { response_time: started.elapsed(), run_id })
 }

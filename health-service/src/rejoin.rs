@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis_protocol::resp2::types::OwnedFrame;
 
-use crate::connection::{Connection, unexpected};
+use crate::connection::Connection;
 use crate::probe::Place;
 use crate::verdict::{Failure, Rejoined};
 
@@ -19,14 +19,14 @@ const FLUSHALL_ASYNC: &[u8] = b"*2\r\n$8\r\nFLUSHALL\r\n$5\r\nASYNC\r\n";
 /// Readies a node. `known_run_id` is the process that served last.
 ///
 /// # Errors
-/// What went wrong, in words; the node must stay out.
+/// What went wrong; the node must stay out.
 pub async fn rejoin(
     place: &Place,
     known_run_id: Option<String>,
     limit: Duration,
-) -> Result<Rejoined, String> {
+) -> Result<Rejoined, Failure> {
     let readied = tokio::time::timeout(limit, ready(place, known_run_id)).await;
-    readied.unwrap_or(Err(Failure::Timeout(limit))).map_err(|failure| failure.to_string())
+    readied.unwrap_or(Err(Failure::Timeout(limit)))
 }
 
 async fn ready(place: &Place, known_run_id: Option<String>) -> Result<Rejoined, Failure> {
@@ -38,13 +38,13 @@ async fn ready(place: &Place, known_run_id: Option<String>) -> Result<Rejoined, 
     }
     match connection.call(FLUSHALL_ASYNC).await? {
         OwnedFrame::SimpleString(text) if text == b"OK" => Ok(Rejoined { run_id, flushed: true }),
-        other => Err(unexpected(&other)),
+        other => Err(connection.unexpected(&other)),
     }
 }
 
 async fn is_empty(connection: &mut Connection) -> Result<bool, Failure> {
     match connection.call(DBSIZE).await? {
         OwnedFrame::Integer(keys) => Ok(keys == 0),
-        other => Err(unexpected(&other)),
+        other => Err(connection.unexpected(&other)),
     }
 }

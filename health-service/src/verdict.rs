@@ -33,7 +33,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::{MaintenanceMode, NodeId, NodeType, Status, Topology, View};
+use cluster::{MaintenanceMode, NodeId, NodeType, ReportKind, Status, Topology, View};
 
 pub use event::{
     Action, Cause, Event, Failure, MemberIndex, Outcome, ProbeId, Rejoined, Success, Timestamp, Transition,
@@ -244,9 +244,13 @@ impl Verdict {
         let cause = match event {
             Event::Lost(_) => {
                 member.schedule.reopen(now);
+                member.turned_away = true;
                 suspect(member, now, || "its connection was closed".to_owned())
             }
-            Event::Reported { by, kind, .. } => suspect(member, now, || format!("{by} reported {kind:?}")),
+            Event::Reported { by, kind, .. } => {
+                member.turned_away |= turns_away(kind);
+                suspect(member, now, || format!("{by} reported {kind:?}"))
+            }
             Event::CheckRequested(_) => {
                 member.schedule.request(now);
                 None
@@ -275,9 +279,28 @@ impl Verdict {
             }
             return None;
         }
+        if let Err(failure @ Failure::Login(_)) = &outcome
+            && self.may_be_our_login(index)
+        {
+            self.members[index.0].cannot_tell(now, cause, failure);
+            return None;
+        }
+        let member = &mut self.members[index.0];
         let from = member.status;
         let cause = member.observe(now, cause, outcome, &self.policy)?;
         Some(Touched { member: index, from, cause })
+    }
+
+    /// Whether a node that does not let the checker in may serve the proxies all the same: their connections stay
+    /// logged in when it is given another password, and the checker's own may be the wrong one. Then it is told, but
+    /// a node in use stays in use. A second witness makes it a failure, unless no other node could stand in: then it
+    /// is the checker that no node lets in.
+    fn may_be_our_login(&self, index: MemberIndex) -> bool {
+        let is_other = |(place, node): (usize, &Member)| {
+            place != index.0 && node.status == Status::Healthy && node.deserves_traffic(false)
+        };
+        let member = &self.members[index.0];
+        member.routable && !(member.turned_away && self.nodes().iter().enumerate().any(is_other))
     }
 
     /// Follows the highest epoch that a proxy has seen, if that is above ours; returns whether it
@@ -322,6 +345,15 @@ fn first_epoch(now: Timestamp) -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(MAX_EPOCH).min(MAX_EPOCH)
 }
 
+/// Whether a proxy reports that the node answers, but does not serve it. A connection that broke, or could not be made,
+/// says nothing about the proxy's login.
+fn turns_away(kind: ReportKind) -> bool {
+    match kind {
+        ReportKind::Error | ReportKind::Protocol | ReportKind::RunIdMismatch => true,
+        ReportKind::Refused | ReportKind::Reset | ReportKind::Timeout => false,
+    }
+}
+
 /// Asks for a confirming probe; one that is known to be down has its rechecks.
 fn suspect(member: &mut Member, now: Timestamp, what: impl FnOnce() -> String) -> Option<String> {
     if member.status != Status::Unhealthy {
@@ -345,7 +377,7 @@ fn end_rejoin(
     member: &mut Member,
     now: Timestamp,
     attempt: u64,
-    result: Result<Rejoined, String>,
+    result: Result<Rejoined, Failure>,
 ) -> Option<String> {
     if member.rejoining != Some(attempt) {
         return None;
@@ -360,7 +392,7 @@ fn end_rejoin(
                     .to_owned(),
             )
         }
-        Err(reason) => member.fail_rejoin(now, &reason),
+        Err(failure) => member.fail_rejoin(now, &failure),
     }
 }
 

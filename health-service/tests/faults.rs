@@ -80,11 +80,8 @@ async fn a_return_with_old_data_is_flushed_before_it_is_routable() {
 async fn a_frozen_node_is_out_within_moments_of_a_report_and_flushed_when_it_thaws() {
     let (service, nodes) = running(4).await;
     nodes[0].set_mood(Mood::Silent);
-    let report =
-        Report { node_id: "node1".parse().unwrap(), kind: ReportKind::Timeout, count: 1, detail: None };
-    let reports = Reports { proxy_id: "proxy1".parse().unwrap(), epoch: 1, reports: vec![report] };
     let reported = Instant::now();
-    client(&service).report(&reports).await.unwrap();
+    report(&service, ReportKind::Timeout).await;
     let view = service.view_when(|view| !node(view, "node1").routable).await;
     assert!(reported.elapsed() < Duration::from_secs(2), "{:?}", reported.elapsed());
     let history: Vec<::cluster::Transition> = service.get("/health/nodes/node1/history").await;
@@ -94,6 +91,78 @@ async fn a_frozen_node_is_out_within_moments_of_a_report_and_flushed_when_it_tha
     let thawed = service.all_routable().await;
     assert_eq!(node(&thawed, "node1").run_id, node(&view, "node1").run_id, "it is the same process");
     assert_eq!(nodes[0].flush_count(), 1);
+}
+
+/// A proxy reports node 1.
+async fn report(service: &Service, kind: ReportKind) {
+    let report = Report { node_id: "node1".parse().unwrap(), kind, count: 1, detail: None };
+    let reports = Reports { proxy_id: "proxy1".parse().unwrap(), epoch: 1, reports: vec![report] };
+    client(service).report(&reports).await.unwrap();
+}
+
+/// The nodes were given another password than the service has. Connections stay logged in: those of the proxies as
+/// well as the one that it keeps.
+#[tokio::test]
+async fn a_node_that_only_the_service_cannot_log_in_to_stays_in_use() {
+    let (service, nodes) = running(2).await;
+    let epoch = service.get::<View>("/health/view").await.epoch;
+    nodes[0].set_mood(Mood::Locked);
+    report(&service, ReportKind::Reset).await;
+    let problem = "the node wants a password (--node-password): NOAUTH Authentication required.";
+    let told = service.node_when("node1", |node| node.error_message.as_deref() == Some(problem)).await;
+    assert_eq!(told.status, Status::Healthy);
+    let view: View = service.get("/health/view").await;
+    assert_eq!((view.epoch, nodes[0].flush_count()), (epoch, 0));
+    // A proxy that is not let in either is the second witness.
+    report(&service, ReportKind::Error).await;
+    service.view_when(|view| !node(view, "node1").routable).await;
+    nodes[0].set_mood(Mood::Serving);
+    service.all_routable().await;
+}
+
+#[tokio::test]
+async fn a_service_restarted_with_a_wrong_password_takes_no_node_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = || Some(directory.path().join("state"));
+    let nodes = [FakeNode::start("a", 5, Mood::Serving).await, FakeNode::start("b", 5, Mood::Serving).await];
+    let addrs = nodes.each_ref().map(|node| node.addr);
+    let service = Service::start(topology(&addrs), state()).await;
+    service.all_routable().await;
+    service.stop().await;
+
+    nodes.iter().for_each(|node| node.set_mood(Mood::Guarded));
+    let service = Service::start(topology(&addrs), state()).await;
+    let first = service.view_when(|_| true).await;
+    // More looks than make a node UNHEALTHY.
+    let mut looks = std::collections::BTreeSet::new();
+    while looks.len() < 5 {
+        let seen = service.node_when("node2", |node| node.last_check.is_some()).await;
+        assert!(seen.error_message.is_some_and(|text| text.contains("NOAUTH")), "it is told");
+        looks.insert(seen.last_check);
+    }
+    let view: View = service.get("/health/view").await;
+    assert_eq!(view, first);
+    assert!(view.nodes.iter().all(|node| node.routable) && nodes.iter().all(|node| node.flush_count() == 0));
+}
+
+#[tokio::test]
+async fn what_a_proxy_answers_is_no_matter_of_the_nodes_password() {
+    let (node, proxy) =
+        (FakeNode::start("a", 0, Mood::Serving).await, FakeNode::start("p", 0, Mood::Guarded).await);
+    let (nodes, proxies) = (format!("node1={}", node.addr), format!("proxy1={}", proxy.addr));
+    let service = Service::start(Topology::from_lists(&nodes, &proxies).unwrap(), None).await;
+    let told = service.member_when("proxies/proxy1", |proxy| proxy.error_message.is_some()).await;
+    assert_eq!(told.error_message.unwrap(), "answered an error: NOAUTH Authentication required.");
+}
+
+/// Without its run id nobody would notice that it was restarted.
+#[tokio::test]
+async fn a_user_that_may_not_ask_who_it_is_is_told() {
+    let nodes = [FakeNode::start("a", 0, Mood::Strict).await];
+    let service = Service::start(topology(&[nodes[0].addr]), None).await;
+    let told = service.node_when("node1", |node| node.status == Status::Unhealthy).await;
+    let text = told.error_message.unwrap();
+    assert!(text.starts_with("the node does not allow its user enough (--node-username): NOPERM"), "{text}");
 }
 
 fn client(service: &Service) -> HealthClient {

@@ -134,7 +134,8 @@ fn pop_or_wait(
         return Ok(());
     }
     let keys = keys.map(|at| request.arg(at).into()).collect();
-    let deadline = (timeout > 0).then(|| ctx.now.saturating_add(timeout));
+    // Not from the time of the batch on: what was executed before this in it may have taken longer than the timeout.
+    let deadline = (timeout > 0).then(|| crate::server::unix_ms().saturating_add(timeout));
     ctx.node.wait(ctx.client, Wait { keys, pop, deadline });
     Ok(())
 }

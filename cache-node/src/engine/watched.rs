@@ -4,7 +4,9 @@
 //! then. Whether a key has changed is a comparison of versions; who watches it is not known here.
 
 use super::{Engine, Place};
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 
 /// Room that is kept when the last key is forgotten: an application that watches does so all the time.
 const KEPT_CAPACITY: usize = 64;
@@ -22,6 +24,27 @@ impl Watch {
         &self.key
     }
 }
+
+/// A client watches a key once, so the key is what tells its watches apart.
+impl Borrow<[u8]> for Watch {
+    fn borrow(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl Hash for Watch {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl PartialEq for Watch {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Watch {}
 
 /// How often a key has changed since the first of its present watchers came.
 #[derive(Debug, Default)]

@@ -2,7 +2,8 @@
 //! refusal means.
 //!
 //! One user and password for all nodes. A node without a password says so and serves all the same: that lets a
-//! running cluster be given one, first to those who log in, then to the nodes. It is shown nowhere.
+//! running cluster be given one, first to those who log in, then to the nodes. It is not so for a user: a node that
+//! does not know it lets nobody in, so it must be there first. The password is shown nowhere.
 
 use std::fmt;
 use std::sync::Arc;
@@ -75,6 +76,10 @@ pub fn login_problem(error: &str) -> Option<String> {
     let meaning = match code {
         "NOAUTH" => "the node wants a password (--node-password)",
         "WRONGPASS" => "the node does not take the password (--node-password)",
+        // Redis 5 and earlier.
+        "ERR" if error.starts_with("ERR invalid password") => {
+            "the node does not take the password (--node-password)"
+        }
         "NOPERM" => "the node does not allow its user enough (--node-username)",
         _ => return None,
     };
@@ -104,6 +109,7 @@ mod tests {
         for (error, problem) in [
             ("NOAUTH Authentication required.", "wants a password"),
             ("WRONGPASS invalid username-password pair or user is disabled.", "does not take the password"),
+            ("ERR invalid password", "does not take the password"),
             ("NOPERM this user has no permissions to run the 'flushall' command", "does not allow"),
         ] {
             assert!(login_problem(error).is_some_and(|text| text.contains(problem) && text.ends_with(error)));

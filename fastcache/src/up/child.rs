@@ -28,13 +28,15 @@ const MAX_LINE_BYTES: u64 = 16 * 1024;
 /// The topology and the ports are those laid out here, not what is left in the user's environment from
 /// another cluster; files of settings, one for each program, could hold any of them. All else is inherited:
 /// `HEALTH_CHECK_INTERVAL=5s fastcache up` does what it says.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "CLUSTER_NODES",
     "CLUSTER_PROXIES",
     "CLUSTER_FILE",
     "NODE_COUNT",
     "NODE_ADMIN_PORT",
     "ENTRY_PORT",
+    // The nodes of `up` know no user but the default one.
+    "NODE_USERNAME",
     "CACHE_NODE_CONFIG",
     "CACHE_PROXY_CONFIG",
     "HEALTH_SERVICE_CONFIG",

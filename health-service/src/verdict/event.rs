@@ -76,7 +76,8 @@ pub enum Failure {
     /// The checker itself is short of something (descriptors, memory, ports, a name server): this says
     /// nothing about the member and counts neither for nor against it.
     Local(String),
-    /// It lets nobody in who logs in like this, in words.
+    /// It lets nobody in who logs in like this, in words. That may be the checker's mistake: a node in use fails by
+    /// it only if there is another witness.
     Login(String),
     /// It answered an error: `-LOADING`, ...
     Error(String),
@@ -152,7 +153,7 @@ pub enum Event {
     /// An operator takes a node out of service or puts it back.
     Maintenance(MemberIndex, MaintenanceMode),
     /// A rejoin ended: the number is that of [`Action::Rejoin`].
-    Rejoined(MemberIndex, u64, Result<Rejoined, String>),
+    Rejoined(MemberIndex, u64, Result<Rejoined, Failure>),
     /// A proxy holds a view with this epoch.
     EpochSeen(u64),
 }

@@ -74,6 +74,9 @@ pub struct Member {
     pub error: Option<String>,
     /// Who reported it last, and what; part of the cause when it is confirmed.
     pub reported: Option<String>,
+    /// Since its last good probe its kept connection broke, or it turned a proxy away: that the checker cannot log
+    /// in is then not the checker's own mistake alone.
+    pub turned_away: bool,
     /// When it is probed.
     pub schedule: Schedule,
     /// The last [`HISTORY_LEN`] transitions, oldest first.
@@ -105,6 +108,7 @@ impl Member {
             response_time: None,
             error: None,
             reported: None,
+            turned_away: false,
             schedule,
             history: VecDeque::new(),
         }
@@ -157,7 +161,8 @@ impl Member {
     }
 
     /// The checker could not look: whoever wanted to know must ask again.
-    fn cannot_tell(&mut self, now: Timestamp, cause: Cause, failure: &Failure) {
+    pub fn cannot_tell(&mut self, now: Timestamp, cause: Cause, failure: &Failure) {
+        self.last_check = Some(now);
         self.error = Some(failure.to_string());
         match cause {
             Cause::Confirm => self.schedule.confirm_later(now),
@@ -178,6 +183,7 @@ impl Member {
         self.failures = 0;
         self.successes = self.successes.saturating_add(1);
         self.failing_since = None;
+        self.turned_away = false;
         self.error = None;
         self.response_time = Some(success.response_time);
         let restarted = success.run_id.is_some_and(|run_id| self.notice_process(run_id));
@@ -237,8 +243,8 @@ impl Member {
 
     /// Takes a failed rejoin: it answers, but cannot be used, and is tried again after a pause.
     /// Returns the cause in words for the first failure in a row.
-    pub fn fail_rejoin(&mut self, now: Timestamp, reason: &str) -> Option<String> {
-        let text = format!("rejoin failed: {reason}");
+    pub fn fail_rejoin(&mut self, now: Timestamp, failure: &Failure) -> Option<String> {
+        let text = format!("rejoin failed: {failure}");
         let doublings = self.failed_rejoins.min(16);
         self.rejoining = None;
         self.rejoin_after = now + (FIRST_REJOIN_PAUSE * (1 << doublings)).min(LAST_REJOIN_PAUSE);

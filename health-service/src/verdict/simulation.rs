@@ -162,10 +162,10 @@ impl World {
         }
     }
 
-    fn rejoin(&mut self, index: MemberIndex, known: Option<&str>) -> Result<Rejoined, String> {
+    fn rejoin(&mut self, index: MemberIndex, known: Option<&str>) -> Result<Rejoined, Failure> {
         let node = &mut self.nodes[index.0];
         if node.mood != Mood::Up {
-            return Err("it does not answer".to_owned());
+            return Err(Failure::Refused);
         }
         let run_id = Some(format!("process{}", node.process));
         let flushed = run_id.as_deref() == known || node.has_data;

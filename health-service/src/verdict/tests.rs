@@ -35,6 +35,10 @@ fn refused() -> Outcome {
     Err(Failure::Refused)
 }
 
+fn login(text: &str) -> Failure {
+    Failure::Login(text.to_owned())
+}
+
 impl Case {
     fn new(nodes: usize) -> Self {
         Self::with_memory(nodes, None)
@@ -124,8 +128,12 @@ impl Case {
     }
 
     fn report(&mut self, node: MemberIndex) {
+        self.report_as(node, ReportKind::Refused);
+    }
+
+    fn report_as(&mut self, node: MemberIndex, kind: ReportKind) {
         let by = "proxy1".parse().unwrap();
-        self.step(Event::Reported { node, by, kind: ReportKind::Refused });
+        self.step(Event::Reported { node, by, kind });
     }
 
     fn end_rejoin(&mut self, result: Result<&str, &str>) {
@@ -134,7 +142,7 @@ impl Case {
         }
         let (node, attempt, _) = self.rejoins.pop().expect("a rejoin is on its way");
         let rejoined = |run_id: &str| Rejoined { run_id: Some(run_id.to_owned()), flushed: true };
-        self.step(Event::Rejoined(node, attempt, result.map(rejoined).map_err(str::to_owned)));
+        self.step(Event::Rejoined(node, attempt, result.map(rejoined).map_err(login)));
     }
 
     fn status(&self) -> Status {

@@ -34,6 +34,10 @@ pub(crate) enum Mood {
     Loading,
     /// Answers everything with `-NOAUTH`.
     Guarded,
+    /// The same on connections made since; those from before stay logged in.
+    Locked,
+    /// Lets a user in who may ask nothing but PING.
+    Strict,
 }
 
 /// A node that answers what the service asks.
@@ -59,7 +63,8 @@ impl FakeNode {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (mood, counter) = (Arc::clone(&shared_mood), Arc::clone(&counter));
-                connections.spawn(serve(stream, run_id.clone(), keys, mood, counter));
+                let is_locked_out = *mood.lock().unwrap() == Mood::Locked;
+                connections.spawn(serve(stream, run_id.clone(), keys, mood, counter, is_locked_out));
             }
         });
         Self { addr, flushes, mood, task }
@@ -88,6 +93,7 @@ async fn serve(
     keys: u64,
     mood: Arc<Mutex<Mood>>,
     flushes: Arc<AtomicU32>,
+    is_locked_out: bool,
 ) {
     let mut received = Vec::new();
     while stream.read_buf(&mut received).await.is_ok_and(|n| n > 0) {
@@ -101,7 +107,11 @@ async fn serve(
                 Mood::Nested => "*1\r\n".repeat(10_000),
                 Mood::Loading => "-LOADING Redis is loading the dataset in memory\r\n".to_owned(),
                 Mood::Guarded => "-NOAUTH Authentication required.\r\n".to_owned(),
-                Mood::Serving if command.contains("PING") => "+PONG\r\n".to_owned(),
+                Mood::Locked if is_locked_out => "-NOAUTH Authentication required.\r\n".to_owned(),
+                Mood::Serving | Mood::Locked | Mood::Strict if command.contains("PING") => {
+                    "+PONG\r\n".to_owned()
+                }
+                Mood::Strict => "-NOPERM this user has no permissions to run the command\r\n".to_owned(),
                 Mood::Serving if command.contains("INFO") => {
                     let info = format!("# Server\r\nredis_version:7.0.15\r\nrun_id:{run_id}\r\n");
                     format!("${}\r\n{info}\r\n", info.len())
@@ -111,7 +121,7 @@ async fn serve(
                     flushes.fetch_add(1, Ordering::SeqCst);
                     "+OK\r\n".to_owned()
                 }
-                Mood::Serving => "-ERR unknown command\r\n".to_owned(),
+                Mood::Serving | Mood::Locked => "-ERR unknown command\r\n".to_owned(),
             };
         }
         if stream.write_all(reply.as_bytes()).await.is_err() {
@@ -219,13 +229,18 @@ impl Service {
 
     /// The health of a node once `wanted` holds for it.
     pub(crate) async fn node_when(&self, id: &str, wanted: impl Fn(&NodeHealth) -> bool) -> NodeHealth {
+        self.member_when(&format!("nodes/{id}"), wanted).await
+    }
+
+    /// The same of any member, by its path.
+    pub(crate) async fn member_when(&self, path: &str, wanted: impl Fn(&NodeHealth) -> bool) -> NodeHealth {
         let started = Instant::now();
         loop {
-            let node: NodeHealth = self.get(&format!("/health/nodes/{id}")).await;
-            if wanted(&node) {
-                return node;
+            let member: NodeHealth = self.get(&format!("/health/{path}")).await;
+            if wanted(&member) {
+                return member;
             }
-            assert!(started.elapsed() < DEADLINE, "{id} never becomes as wanted: {node:?}");
+            assert!(started.elapsed() < DEADLINE, "{path} never becomes as wanted: {member:?}");
             tokio::task::yield_now().await;
         }
     }

@@ -181,3 +181,99 @@ fn nodes_that_return_one_after_the_other_are_not_left_out_of_a_first_view() {
         );
     }
 }
+
+fn no_login() -> Outcome {
+    Err(login("WRONGPASS"))
+}
+
+#[test]
+fn a_refused_login_alone_takes_no_node_out_that_is_in_use() {
+    let mut case = Case::running(4);
+    let epoch = case.verdict.epoch();
+    for kind in [ReportKind::Reset, ReportKind::Refused, ReportKind::Timeout] {
+        // New connections are refused, the kept one works.
+        case.report_as(NODE1, kind);
+        case.answer_next(Cause::Confirm, &no_login());
+        assert_eq!(case.verdict.members()[0].error.as_deref(), Some("WRONGPASS"), "it is told");
+        case.wait(20);
+        case.answer_next(Cause::Confirm, &no_login());
+        case.step(Event::CheckRequested(NODE1));
+        case.answer_next(Cause::Request, &no_login());
+        case.answer_next(Cause::Schedule, &good("old"));
+    }
+    assert_eq!((case.status(), case.verdict.epoch()), (Status::Healthy, epoch));
+    assert!(!case.verdict.is_frozen() && case.rejoins.is_empty());
+    // The proxies cannot use it either.
+    case.report_as(NODE1, ReportKind::Error);
+    case.answer_next(Cause::Confirm, &no_login());
+    assert_eq!((case.status(), case.routable()), (Status::Unhealthy, false));
+    assert_eq!(case.last_cause(), "proxy1 reported Error, confirmed: WRONGPASS");
+}
+
+#[test]
+fn what_was_witnessed_before_a_good_probe_does_not_count() {
+    let mut case = Case::running(4);
+    case.report_as(NODE1, ReportKind::Error);
+    case.answer_next(Cause::Confirm, &good("old"));
+    case.report(NODE1);
+    case.answer_next(Cause::Confirm, &no_login());
+    assert_eq!((case.status(), case.routable()), (Status::Healthy, true));
+}
+
+#[test]
+fn a_refused_login_after_the_connection_broke_is_believed() {
+    let mut case = Case::running(4);
+    // It may be another process, with old values in it.
+    case.step(Event::Lost(NODE1));
+    case.answer_next(Cause::Confirm, &no_login());
+    assert_eq!((case.status(), case.routable()), (Status::Unhealthy, false));
+    assert_eq!(case.last_cause(), "its connection was closed, confirmed: WRONGPASS");
+}
+
+/// A service that is started again with a wrong password, whatever the proxies say of some of the nodes.
+#[test]
+fn who_is_let_in_nowhere_takes_no_node_out() {
+    for (count, reports) in [(1, false), (2, false), (2, true), (5, false), (5, true)] {
+        let memory = Record::of(&Case::running(count).verdict);
+        let mut case = Case::with_memory(count, memory);
+        for _ in 0..600 {
+            case.wait(100);
+            case.answer_all(&no_login());
+            if reports {
+                (0..count).for_each(|node| case.report_as(MemberIndex(node), ReportKind::Error));
+            }
+        }
+        let view = case.verdict.view().unwrap();
+        assert!(view.nodes.iter().all(|node| node.routable), "{count} nodes, reports: {reports}");
+        assert!(case.verdict.nodes().iter().all(|node| node.error.as_deref() == Some("WRONGPASS")));
+        // The right one again.
+        case.recover("old");
+        assert!(case.routable() && case.rejoins.is_empty());
+    }
+}
+
+#[test]
+fn the_last_node_stays_when_its_login_is_refused() {
+    let mut case = Case::running(2);
+    for node in [NODE1, MemberIndex(1)] {
+        case.step(Event::Lost(node));
+    }
+    case.answer_all(&no_login());
+    case.wait(100);
+    case.answer_all(&no_login());
+    let routable: Vec<bool> = case.verdict.view().unwrap().nodes.iter().map(|node| node.routable).collect();
+    assert_eq!(routable, [false, true]);
+}
+
+#[test]
+fn a_node_that_is_not_in_use_fails_by_a_refused_login() {
+    let mut case = Case::running(4);
+    case.report(NODE1);
+    case.answer_all(&refused());
+    case.recover("old");
+    for _ in 0..3 {
+        case.answer_next(Cause::Schedule, &no_login());
+    }
+    assert_eq!(case.status(), Status::Unhealthy);
+    assert!(case.last_cause().ends_with("probes failed in a row: WRONGPASS"), "{}", case.last_cause());
+}

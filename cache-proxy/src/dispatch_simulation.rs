@@ -1,157 +1,176 @@
 //! The dispatcher under random traffic and random failures: whatever happens, every request gets exactly one
-//! reply, its own, in its client's order.
+//! reply, its own, in its client's order; every write counts once; and afterwards nothing is left over.
 //!
-//! A reply is told to be a request's own because the paper nodes answer with the keys they were asked for. An
-//! error reply is legal anywhere, since nodes fail; a wrong, missing, second or misplaced reply is not. Replies may come
-//! in pieces, be taken slowly, and be cut off with their client when the node is lost.
+//! A reply is told to be a request's own because the paper nodes answer with the keys they were asked for, and with the
+//! number of each write. An error is legal only for a request in whose time something has gone wrong, and must be true
+//! (see `ledger`); a wrong, missing, second or misplaced reply never is. Requests may reach the node in halves, and
+//! replies come in pieces, be taken slowly, and be cut off with their client when the node is lost.
 
-use std::collections::{HashMap, VecDeque};
+mod asker;
+mod connection;
+mod event;
+mod ledger;
+
+use std::collections::HashMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use resp::{Limits, ReplyScanner};
 
+use self::asker::{Asker, Expected, Owed};
+use self::connection::Connection;
+use self::event::{CLIENTS, Event, NODES, event};
+use self::ledger::Ledger;
 use crate::client::download::in_turn;
 use crate::dispatch_tests::Bench;
 use crate::link::LinkId;
 use crate::link::failure::Failure;
 use crate::link::pin::Pin;
 use crate::outbox::RareWork;
-use crate::target::{ClientId, Receiver, Target};
-
-const NODES: usize = 4;
-const CLIENTS: usize = 3;
-const KEYS: u32 = 40;
-
-/// Something that happens.
-#[derive(Debug, Clone)]
-enum Event {
-    /// A client asks for one key.
-    Get(usize, u32),
-    /// A client asks for some keys.
-    MultiGet(usize, Vec<u32>),
-    /// A client asks for so many keys of one node in a transaction.
-    Transact(usize, u32, usize),
-    /// A client asks all nodes.
-    Size(usize),
-    /// A client asks the proxy itself.
-    Ping(usize),
-    /// A client leaves, and another comes in its place.
-    Replace(usize),
-    /// A node answers so many of the requests it has.
-    Answer(usize, usize),
-    /// A node sends half of the reply that is next on each connection; its client may be slow to take it.
-    Begin(usize, bool),
-    /// A client takes what there is for it.
-    Take(usize),
-    /// A node's connections break.
-    Break(usize),
-    /// A node's connections are back.
-    Connect(usize),
-    /// A view with the node in service or not.
-    Routable(usize, bool),
-    /// Time passes, in ms.
-    Wait(u64),
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    let (client, node, key) = (0..CLIENTS, 0..NODES, 0..KEYS);
-    let transaction = (client.clone(), key.clone(), 0_usize..4);
-    prop_oneof![
-        8 => (client.clone(), key.clone()).prop_map(|(client, key)| Event::Get(client, key)),
-        4 => (client.clone(), prop::collection::vec(key, 1..8)).prop_map(|(client, keys)| Event::MultiGet(client, keys)),
-        3 => transaction.prop_map(|(client, key, count)| Event::Transact(client, key, count)),
-        1 => client.clone().prop_map(Event::Size),
-        1 => client.clone().prop_map(Event::Ping),
-        1 => client.clone().prop_map(Event::Replace),
-        2 => client.prop_map(Event::Take),
-        4 => (node.clone(), any::<bool>()).prop_map(|(node, slowly)| Event::Begin(node, slowly)),
-        8 => (node.clone(), 1_usize..6).prop_map(|(node, count)| Event::Answer(node, count)),
-        2 => node.clone().prop_map(Event::Break),
-        2 => node.clone().prop_map(Event::Connect),
-        2 => (node, any::<bool>()).prop_map(|(node, routable)| Event::Routable(node, routable)),
-        1 => (1_u64..700).prop_map(Event::Wait),
-    ]
-}
+use crate::target::{Receiver, Target};
 
 /// The world around a worker.
 struct World {
     bench: Bench,
     clients: Vec<Asker>,
-    /// What each connection will answer to what it has been sent.
-    answers: HashMap<LinkId, VecDeque<String>>,
-    /// The rest of the replies that have begun.
-    begun: HashMap<LinkId, String>,
-}
-
-/// A client, and the replies it should see.
-struct Asker {
-    id: ClientId,
-    owed: VecDeque<String>,
-    /// What it has read and not understood: the beginning of a reply.
-    read: String,
+    connections: HashMap<LinkId, Connection>,
+    /// How many bytes each node's sockets take.
+    room: [usize; NODES],
+    ledger: Ledger,
 }
 
 impl World {
     fn new() -> Self {
         let mut bench = Bench::new(NODES);
-        let clients = (0..CLIENTS).map(|_| Asker::of(&mut bench)).collect();
-        let mut world = Self { bench, clients, answers: HashMap::new(), begun: HashMap::new() };
+        let clients: Vec<_> = (0..CLIENTS).map(|_| Asker::new(&mut bench)).collect();
         // One of them speaks RESP3, over connections of its own.
-        world.ask(0, "HELLO 3", "%7\r\n".to_owned());
-        world.clients[0].owed.clear();
-        world.bench.read(world.clients[0].id);
-        world
+        bench.send(clients[0].id, "HELLO 3");
+        bench.read(clients[0].id);
+        let (connections, ledger) = (HashMap::new(), Ledger::default());
+        Self { bench, clients, connections, room: [usize::MAX; NODES], ledger }
     }
 
-    fn ask(&mut self, client: usize, line: &str, reply: String) {
-        self.clients[client].owed.push_back(reply);
+    fn ask(&mut self, client: usize, line: &str, owed: Owed) {
+        self.clients[client].owed.push_back(owed);
         self.bench.send(self.clients[client].id, line);
+        let calm = self.is_calm();
+        self.clients[client].owed.back_mut().unwrap().calm = calm;
+    }
+
+    /// Whether nothing is wrong with any node, or the way to it.
+    fn is_calm(&self) -> bool {
+        let worker = &self.bench.worker;
+        worker.links.iter().all(|(_, link)| link.up) && self.bench.view.nodes.iter().all(|node| node.routable)
+    }
+
+    /// Something goes wrong: whoever waits may be told of it.
+    fn alarm(&mut self) {
+        self.clients.iter_mut().flat_map(|asker| &mut asker.owed).for_each(|owed| owed.calm = false);
+    }
+
+    /// Whether a client is read.
+    fn may_ask(&mut self, client: usize) -> bool {
+        self.bench.worker.may_read(self.clients[client].id)
+    }
+
+    /// Whether it is owed nothing, too: only then a request that occupies a connection is carried out at once.
+    fn is_at_rest(&mut self, client: usize) -> bool {
+        let id = self.clients[client].id;
+        self.may_ask(client) && self.bench.worker.client(id).is_some_and(|client| client.owed() == 0)
     }
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Get(client, _)
-            | Event::MultiGet(client, _)
-            | Event::Transact(client, ..)
-            | Event::Size(client)
-                if !self.bench.worker.may_read(self.clients[client].id) => {}
-            Event::Get(client, key) => self.ask(client, &format!("GET k{key}"), format!("+k{key}\r\n")),
-            Event::MultiGet(client, keys) => {
-                let names: Vec<_> = keys.iter().map(|key| format!("k{key}")).collect();
-                let values: String = names.iter().map(|name| format!("+{name}\r\n")).collect();
-                self.ask(
-                    client,
-                    &format!("MGET {}", names.join(" ")),
-                    format!("*{}\r\n{values}", keys.len()),
-                );
-            }
-            Event::Transact(client, key, count) => self.transact(client, key, count),
-            // Any count is right: nodes come and go while it is taken.
-            Event::Size(client) => self.ask(client, "DBSIZE", ":".to_owned()),
-            Event::Ping(client) => self.ask(client, "PING", "+PONG\r\n".to_owned()),
             Event::Replace(client) => {
                 self.bench.worker.disconnect(self.clients[client].id);
-                self.clients[client] = Asker::of(&mut self.bench);
+                self.clients[client] = Asker::new(&mut self.bench);
             }
             Event::Answer(node, count) => self.answer(node, count),
             Event::Begin(node, slowly) => self.begin(node, slowly),
             Event::Take(client) => self.bench.worker.resume_links_of(self.clients[client].id),
+            Event::Room(node, bytes) => self.room[node] = bytes,
             Event::Break(node) => self.break_links(node),
             Event::Connect(node) => self.connect(node),
-            Event::Routable(node, routable) => self.bench.set_routable(&name(node), routable),
-            Event::Wait(milliseconds) => self.bench.wait(Duration::from_millis(milliseconds)),
+            Event::Routable(node, routable) => self.publish(node, routable),
+            Event::Wait(milliseconds) => {
+                if !self.is_calm() {
+                    self.alarm();
+                }
+                self.bench.wait(Duration::from_millis(milliseconds));
+            }
+            asking => self.ask_for(asking),
         }
         self.collect();
         self.check();
     }
 
-    fn transact(&mut self, client: usize, key: u32, count: usize) {
-        let names: Vec<_> = (0..count).map(|number| format!("{{k{key}}}{number}")).collect();
-        self.ask(client, "MULTI", "+OK\r\n".to_owned());
-        names.iter().for_each(|name| self.ask(client, &format!("GET {name}"), "+QUEUED\r\n".to_owned()));
-        let values: String = names.iter().map(|name| format!("+{name}\r\n")).collect();
-        self.ask(client, "EXEC", format!("*{count}\r\n{values}"));
+    fn ask_for(&mut self, event: Event) {
+        match event {
+            Event::Ping(client) if self.may_ask(client) => {
+                self.ask(client, "PING", Owed::exactly("+PONG\r\n"));
+            }
+            Event::Get(client, key) if self.may_ask(client) => {
+                self.ask(client, &format!("GET k{key}"), Owed::exactly(format!("+k{key}\r\n")));
+            }
+            Event::MultiGet(client, keys) if self.may_ask(client) => {
+                let names: Vec<_> = keys.iter().map(|key| format!("k{key}")).collect();
+                let values: String = names.iter().map(|name| format!("+{name}\r\n")).collect();
+                let owed = Owed::exactly(format!("*{}\r\n{values}", keys.len()));
+                self.ask(client, &format!("MGET {}", names.join(" ")), owed);
+            }
+            Event::Push(client, key) if self.may_ask(client) => {
+                let (id, key) = self.ledger.begin(&format!("k{key}"));
+                let owed = Owed::of(Expected::Exactly(format!(":{id}\r\n")), vec![id]);
+                self.ask(client, &format!("RPUSH {key} x"), owed);
+            }
+            Event::Block(client, key) if self.is_at_rest(client) => {
+                let (id, key) = self.ledger.begin(&format!("k{key}"));
+                let reply = format!("*2\r\n+{key}\r\n:{id}\r\n");
+                self.ask(client, &format!("BLPOP {key} 0"), Owed::of(Expected::Exactly(reply), vec![id]));
+            }
+            Event::Transact(client, key, count, writes) if self.may_ask(client) => {
+                self.transact(client, &format!("k{key}"), count, writes);
+            }
+            Event::Watch(client, key)
+                if self.clients[client].watches.is_none() && self.is_at_rest(client) =>
+            {
+                self.clients[client].watches = Some(format!("k{key}"));
+                self.ask(client, &format!("WATCH {{k{key}}}"), Owed::exactly("+OK\r\n"));
+            }
+            Event::Mute(client, key) if self.may_ask(client) => {
+                self.bench.send(self.clients[client].id, "CLIENT REPLY SKIP");
+                self.bench.send(self.clients[client].id, &format!("GET k{key}"));
+            }
+            Event::Size(client) if self.may_ask(client) => {
+                self.ask(client, "DBSIZE", Owed::of(Expected::Count, Vec::new()));
+            }
+            // Its client is not read now.
+            _ => {}
+        }
+    }
+
+    fn transact(&mut self, client: usize, tag: &str, count: usize, writes: bool) {
+        if self.clients[client].watches.is_some() && !self.is_at_rest(client) {
+            return;
+        }
+        let watches = self.clients[client].watches.take();
+        let tag = watches.clone().unwrap_or_else(|| tag.to_owned());
+        let (mut ids, mut replies) = (Vec::new(), String::new());
+        self.ask(client, "MULTI", Owed::exactly("+OK\r\n"));
+        for number in 0..count {
+            let line = if writes {
+                let (id, key) = self.ledger.begin(&tag);
+                ids.push(id);
+                replies += &format!(":{id}\r\n");
+                format!("RPUSH {key} x")
+            } else {
+                replies += &format!("+{{{tag}}}{number}\r\n");
+                format!("GET {{{tag}}}{number}")
+            };
+            self.ask(client, &line, Owed::exactly("+QUEUED\r\n"));
+        }
+        let reply = format!("*{count}\r\n{replies}");
+        let reply = if watches.is_some() { Expected::OrNull(reply) } else { Expected::Exactly(reply) };
+        self.ask(client, "EXEC", Owed::of(reply, ids));
     }
 
     /// Ids of the node's links, which come and go.
@@ -161,26 +180,37 @@ impl World {
         of_node.map(|(id, _)| id).collect()
     }
 
-    /// Takes what the links would write. A link that is gone or down has forgotten what it was asked.
+    /// Takes what the links would write. One that is gone or down leaves its node with what has arrived.
     fn collect(&mut self) {
         for work in std::mem::take(&mut self.bench.worker.outbox.rare) {
             if let RareWork::Close(id) = work {
-                self.forget(id);
+                self.hang_up(id);
             }
         }
-        for id in (0..NODES).flat_map(|node| self.links(node)).collect::<Vec<_>>() {
-            if self.bench.worker.links[id].up {
-                let sent = self.bench.sent_on(id);
-                self.answers.entry(id).or_default().extend(answers_to(&sent));
-            } else {
-                self.forget(id);
+        for node in 0..NODES {
+            for id in self.links(node) {
+                let link = &mut self.bench.worker.links[id];
+                if !link.up {
+                    self.hang_up(id);
+                    continue;
+                }
+                let len = link.pipeline.unsent().len().min(self.room[node]);
+                self.room[node] -= if self.room[node] == usize::MAX { 0 } else { len };
+                let connection = self.connections.entry(id).or_insert_with(|| Connection::to(name(node)));
+                connection.arrive(&link.pipeline.unsent()[..len]);
+                link.pipeline.note_write(self.bench.worker.now);
+                link.pipeline.mark_sent(len);
             }
         }
     }
 
-    fn forget(&mut self, id: LinkId) {
-        self.answers.remove(&id);
-        self.begun.remove(&id);
+    /// A connection is gone. Its node executes what it has got; nobody hears of it.
+    fn hang_up(&mut self, id: LinkId) {
+        if let Some(mut connection) = self.connections.remove(&id) {
+            let node = connection.node.clone();
+            let mut write = writer(&mut self.ledger, &self.bench, &node);
+            while connection.execute(&mut write).is_some() {}
+        }
     }
 
     fn answer(&mut self, node: usize, count: usize) {
@@ -189,11 +219,13 @@ impl World {
                 if self.bench.worker.is_halted(id) {
                     break;
                 }
-                if let Some(rest) = self.begun.remove(&id) {
+                let Some(connection) = self.connections.get_mut(&id) else { break };
+                if let Some(rest) = connection.begun.take() {
                     self.bench.worker.end_of_reply(id, rest.as_bytes()).unwrap();
                     continue;
                 }
-                let Some(reply) = self.answers.get_mut(&id).and_then(VecDeque::pop_front) else { break };
+                let reply = connection.reply(&mut writer(&mut self.ledger, &self.bench, &name(node)));
+                let Some(reply) = reply else { break };
                 self.bench.worker.reply(id, reply.as_bytes()).unwrap();
             }
         }
@@ -201,14 +233,18 @@ impl World {
 
     fn begin(&mut self, node: usize, slowly: bool) {
         for id in self.links(node) {
-            let Some(reply) = self.answers.get(&id).and_then(VecDeque::front) else { continue };
-            if self.begun.contains_key(&id) || !self.bench.worker.may_pass_on(id, reply.as_bytes().first()) {
+            let Some(connection) = self.connections.get_mut(&id).filter(|other| other.begun.is_none()) else {
+                continue;
+            };
+            let reply = connection.reply(&mut writer(&mut self.ledger, &self.bench, &name(node)));
+            let Some(reply) = reply else { continue };
+            if !self.bench.worker.may_pass_on(id, reply.as_bytes().first()) {
+                connection.put_back(reply);
                 continue;
             }
             let (half, rest) = reply.split_at(reply.len() / 2);
             self.bench.worker.pass_on(id, half.as_bytes()).unwrap();
-            self.begun.insert(id, rest.to_owned());
-            self.answers.entry(id).and_modify(|answers| drop(answers.pop_front()));
+            connection.begun = Some(rest.to_owned());
             let worker = &mut self.bench.worker;
             let target = in_turn(&worker.links[id], &worker.units);
             if let Some(Receiver::Client(client, _)) = target.map(Target::receiver)
@@ -221,7 +257,10 @@ impl World {
     }
 
     fn break_links(&mut self, node: usize) {
+        self.alarm();
         for id in self.links(node) {
+            // First of all the node does what it has got.
+            self.hang_up(id);
             self.bench.worker.link_failed(id, &Failure::Refused);
         }
     }
@@ -234,20 +273,27 @@ impl World {
         }
     }
 
+    fn publish(&mut self, node: usize, routable: bool) {
+        self.alarm();
+        self.bench.set_routable(&name(node), routable);
+        let bench = &self.bench;
+        self.ledger.note_view(|node, key| serves(bench, node, key));
+    }
+
     /// Compares what each client would read with what it should.
     fn check(&mut self) {
         for asker in &mut self.clients {
-            asker.read += &self.bench.read(asker.id);
-            asker.check();
+            asker.read(&mut self.bench, &mut self.ledger);
             if self.bench.worker.client(asker.id).is_some_and(|client| client.killed) {
                 self.bench.worker.disconnect(asker.id);
-                *asker = Asker::of(&mut self.bench);
+                *asker = Asker::new(&mut self.bench);
             }
         }
     }
 
     /// Lets everything come to rest: all nodes in service, connected and answering.
     fn settle(&mut self) {
+        self.room = [usize::MAX; NODES];
         for node in 0..NODES {
             self.happen(Event::Routable(node, true));
         }
@@ -257,25 +303,28 @@ impl World {
             (0..NODES).for_each(|node| self.happen(Event::Answer(node, usize::MAX)));
             // Past every deadline: what may not run again on its node is given up.
             self.happen(Event::Wait(7_000));
+            // Who still watches ends it.
+            (0..CLIENTS).for_each(|client| self.happen(Event::Transact(client, 0, 1, false)));
         }
-    }
-}
-
-impl Asker {
-    fn of(bench: &mut Bench) -> Self {
-        Self { id: bench.client(), owed: VecDeque::new(), read: String::new() }
+        (0..NODES).for_each(|node| self.happen(Event::Connect(node)));
+        (0..NODES).for_each(|node| self.happen(Event::Answer(node, usize::MAX)));
     }
 
-    fn check(&mut self) {
-        while let Some(len) = ReplyScanner::new(Limits::default()).scan(self.read.as_bytes()).unwrap() {
-            let reply: String = self.read.drain(..len).collect();
-            let owed = self.owed.pop_front().expect("nobody asked for this reply");
-            let failed =
-                ["-UNAVAILABLE ", "-LOADING ", "-EXECABORT "].iter().any(|error| reply.starts_with(error));
-            assert!(
-                failed || reply == owed || (owed == ":" && reply.starts_with(':')),
-                "{reply:?} for {owed:?}"
-            );
+    /// Nobody waits, nothing is kept, and every client is read.
+    fn check_at_rest(&mut self) {
+        for asker in &self.clients {
+            assert!(asker.owed.is_empty(), "never answered: {:?}", asker.owed);
+            assert!(self.bench.worker.may_read(asker.id), "{:?}", self.bench.worker.client(asker.id));
+            let client = self.bench.worker.client(asker.id).unwrap();
+            let pinned = (client.blocked_on, client.watch.is_some(), client.halts.len());
+            assert_eq!((client.kept(), client.gathered, pinned), (0, 0, (None, false, 0)), "{client:?}");
+        }
+        let worker = &self.bench.worker;
+        assert!(worker.gathers.is_empty() && worker.units.is_empty(), "{:?}", worker.gathers);
+        assert!(worker.hold.is_empty(), "{:?}", worker.hold);
+        for (id, link) in &worker.links {
+            assert!(matches!(link.pin, None | Some(Pin::Idle(_))), "nobody needs link {id}: {link:?}");
+            assert!(link.choked.is_empty() && link.pipeline.is_empty() && link.up, "{link:?}");
         }
     }
 }
@@ -284,42 +333,15 @@ fn name(node: usize) -> String {
     format!("n{}", node + 1)
 }
 
-/// What a node on paper answers to what one write brings it. Units come whole, and nothing else is between.
-fn answers_to(requests: &[String]) -> Vec<String> {
-    let mut executed: Option<Vec<String>> = None;
-    let answer = |request: &String| match (request.as_str(), &mut executed) {
-        ("MULTI", None) => {
-            executed = Some(Vec::new());
-            "+OK\r\n".to_owned()
-        }
-        ("EXEC", Some(replies)) => {
-            let reply = format!("*{}\r\n{}", replies.len(), replies.concat());
-            executed = None;
-            reply
-        }
-        (other, Some(replies)) => {
-            replies.push(answer_to(other));
-            "+QUEUED\r\n".to_owned()
-        }
-        (other, None) => answer_to(other),
-    };
-    let answers = requests.iter().map(answer).collect();
-    assert!(executed.is_none(), "a unit without an end: {requests:?}");
-    answers
+fn serves(bench: &Bench, node: &str, key: &str) -> bool {
+    let routing = bench.worker.routing.as_ref().unwrap();
+    let serving = routing.serving(routing.slot(key.as_bytes()));
+    serving.is_some_and(|serving| routing.node(serving).node_id.as_str() == node)
 }
 
-/// What a node on paper answers: each key's value is its name.
-fn answer_to(request: &str) -> String {
-    let mut words = request.split(' ');
-    match words.next() {
-        Some("GET") => format!("+{}\r\n", words.next().unwrap()),
-        Some("MGET") => {
-            let values: Vec<_> = words.map(|key| format!("+{key}\r\n")).collect();
-            format!("*{}\r\n{}", values.len(), values.concat())
-        }
-        Some("DBSIZE") => ":1\r\n".to_owned(),
-        other => panic!("a node was sent {other:?}"),
-    }
+/// Notes what a node writes.
+fn writer<'a>(ledger: &'a mut Ledger, bench: &'a Bench, node: &'a str) -> impl FnMut(&str) -> u32 + 'a {
+    move |key| ledger.execute(key, node, serves(bench, node, key))
 }
 
 proptest! {
@@ -330,13 +352,6 @@ proptest! {
         let mut world = World::new();
         events.into_iter().for_each(|event| world.happen(event));
         world.settle();
-        for asker in &world.clients {
-            prop_assert!(asker.owed.is_empty(), "never answered: {:?}", asker.owed);
-        }
-        prop_assert!(world.bench.worker.gathers.is_empty(), "gathers are left");
-        prop_assert!(world.bench.worker.units.is_empty(), "units are left");
-        prop_assert!(world.bench.worker.hold.is_empty(), "requests are left in the hold");
-        let mut links = world.bench.worker.links.iter();
-        prop_assert!(links.all(|(_, link)| link.pin != Some(Pin::Aside)), "a link is left aside");
+        world.check_at_rest();
     }
 }

@@ -16,7 +16,7 @@ use crate::link::hold::{Held, Sent, Via};
 use crate::link::pin::Pin;
 use crate::link::pipeline::Waiter;
 use crate::link::{Link, LinkId};
-use crate::target::{ClientId, Receiver};
+use crate::target::ClientId;
 
 /// Most links per node and protocol version that are set aside at a time: with more slow readers than this, they share
 /// one link and its patience. A node has connections to spare for so many.
@@ -68,10 +68,10 @@ impl Dispatcher {
     pub(crate) fn leave_to_finish(&mut self, id: LinkId) -> bool {
         let link = &self.links[id];
         let is_under_way = link.download.is_some();
-        // A unit gets many replies, which only somebody who waits for them can count.
-        let has_units =
-            link.pipeline.receivers().skip(1).any(|target| matches!(target.receiver(), Receiver::Unit(_)));
-        if !is_under_way || has_units || !matches!(link.pin, None | Some(Pin::Aside | Pin::Blocked(_))) {
+        // The node executes what comes behind the reply when that has been taken: perhaps long after the stand-in did,
+        // and after it was emptied to come back. Only a read may be late.
+        let only_reads = link.pipeline.unanswered().skip(1).all(|behind| behind.waiter.class == Class::Read);
+        if !is_under_way || !only_reads || !matches!(link.pin, None | Some(Pin::Aside | Pin::Blocked(_))) {
             return false;
         }
         let (node, protocol) = (link.node.clone(), link.protocol);

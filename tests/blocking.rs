@@ -123,6 +123,8 @@ fn nothing_is_given_to_who_is_gone() {
     cluster.proxies[0].process.signal(Signal::TERM);
     assert_eq!(waiter.receive_to_end(), b"*-1\r\n");
     assert!(cluster.proxies[0].process.wait().success());
+    let asked = |node| cluster.node_client(node).ask("INFO commandstats").contains("client|unblock");
+    assert!((0..2).any(asked), "the node itself has ended the wait");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::dispatch::Dispatcher;
 use crate::worker::Worker;
@@ -22,6 +22,9 @@ pub(crate) const QUIET: Duration = Duration::from_millis(100);
 
 /// How often the last clients are counted: not noticeable beside [`QUIET`].
 const COUNT_EVERY: Duration = Duration::from_millis(5);
+
+/// How long the nodes may take to unblock those who are blocked. One that serves does it in a millisecond.
+const UNBLOCK_WITHIN: Duration = Duration::from_millis(500);
 
 /// How far the proxy is on its way to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +59,14 @@ impl Worker {
         // They would wait for longer than there is time.
         self.event(Dispatcher::unblock_all);
         self.rouse_clients();
+        let unblocked = async {
+            while self.dispatcher.borrow().blocked_clients() > 0 {
+                sleep(COUNT_EVERY).await;
+            }
+        };
+        if timeout(UNBLOCK_WITHIN.min(self.config.drain_timeout / 4), unblocked).await.is_err() {
+            self.event(Dispatcher::unblock_rest);
+        }
         let emptied = async {
             while !self.dispatcher.borrow().clients.is_empty() {
                 sleep(COUNT_EVERY).await;

@@ -226,6 +226,8 @@ impl Worker {
         for id in clients.drain(..) {
             self.settle_client(dispatcher, id);
         }
+        // Whoever is listed meanwhile would never be written to.
+        debug_assert!(dispatcher.outbox.clients.is_empty(), "writing to a client lists nobody");
         dispatcher.outbox.clients = clients;
         dispatcher.stats.waiting = dispatcher.hold.len() as u64;
         dispatcher.published.set(&dispatcher.stats);

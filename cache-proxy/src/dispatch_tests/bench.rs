@@ -77,7 +77,7 @@ impl Bench {
         self.worker.link_connected(id);
         let pipeline = &mut self.worker.links[id].pipeline;
         pipeline.mark_sent(pipeline.unsent().len());
-        for reply in ["+PONG\r\n", multi, multi] {
+        for reply in ["+PONG\r\n", &format!(":{id}\r\n"), multi, multi] {
             self.worker.reply(id, reply.as_bytes()).unwrap();
         }
     }

@@ -124,6 +124,37 @@ fn a_client_may_block_for_longer_than_a_node_may_take() {
 }
 
 #[test]
+fn a_reply_to_a_blocked_client_that_stops_midway_is_given_up() {
+    let mut bench = Bench::new(1);
+    let (_, link) = blocked(&mut bench, "k");
+    bench.wait(Duration::from_secs(60));
+    bench.piece(link, "*2\r\n$1\r\nk\r\n$6\r\nab");
+    bench.worker.links[link].heard = bench.worker.now;
+    assert!(bench.worker.is_waiting(), "the clock must run");
+    bench.wait(Duration::from_secs(4));
+    assert!(!bench.gives_up_a_link());
+    bench.wait(Duration::from_secs(2));
+    assert!(bench.gives_up_a_link());
+}
+
+#[test]
+fn what_a_node_may_have_given_of_a_key_that_it_keeps_is_not_asked_of_others() {
+    let mut bench = Bench::new(3);
+    let moving = bench.key_on("n1", 0);
+    bench.set_routable("n1", false);
+    let stand_in = bench.node_of(&moving);
+    bench.set_routable("n1", true);
+    let kept = bench.key_on(&stand_in, 1);
+    bench.set_routable("n1", false);
+    let (client, link) = blocked(&mut bench, &format!("{kept} {moving}"));
+    bench.set_routable("n1", true);
+    assert!(closed(&mut bench).contains(&link));
+    let reply = bench.read(client);
+    assert!(reply.ends_with("the command may have been executed\r\n"), "{reply}");
+    assert_eq!((bench.worker.blocked_clients(), bench.worker.hold.len()), (0, 0));
+}
+
+#[test]
 fn who_is_blocked_on_a_node_that_fails_waits_on_its_stand_in() {
     let mut bench = Bench::new(3);
     let key = bench.key_on("n1", 0);
@@ -214,11 +245,33 @@ fn a_proxy_that_leaves_answers_who_is_blocked() {
     bench.send(waiting, "BLMOVE a{k} b{k} LEFT LEFT 0");
     let (other, _) = bench.pinned(waiting);
     assert_eq!(bench.worker.links[other].protocol, Protocol::Resp3);
+    let early = bench.client();
+    bench.send(early, "BLPOP k 0");
+    bench.connect_link(other);
+    bench.sent_on(other);
     bench.worker.unblock_all();
-    assert_eq!((bench.read(client), bench.read(waiting)), ("*-1\r\n".to_owned(), "_\r\n".to_owned()));
-    assert!(closed(&mut bench).contains(&link) && bench.worker.blocked_clients() == 0);
+    assert_eq!(bench.sent("n1"), [format!("CLIENT UNBLOCK {link}"), format!("CLIENT UNBLOCK {other}")]);
+    assert_eq!(bench.read(early), "*-1\r\n", "its node has not heard of it");
+    // One was given an element in the last moment.
+    bench.worker.reply(link, b"*2\r\n$1\r\nk\r\n$1\r\nv\r\n").unwrap();
+    bench.worker.reply(other, b"_\r\n").unwrap();
+    let element = "*2\r\n$1\r\nk\r\n$1\r\nv\r\n".to_owned();
+    assert_eq!((bench.read(client), bench.read(waiting)), (element, "_\r\n".to_owned()));
+    assert_eq!(bench.worker.blocked_clients(), 0);
     bench.send(client, "BLPOP k 0");
     assert_eq!(bench.read(client), "*-1\r\n");
+}
+
+#[test]
+fn a_proxy_that_leaves_does_not_wait_for_a_node_that_unblocks_nobody() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    bench.worker.unblock_all();
+    bench.answer("n1", "-ERR unknown subcommand 'UNBLOCK'\r\n");
+    assert_eq!(bench.read(client), "");
+    bench.worker.unblock_rest();
+    assert_eq!(bench.read(client), "*-1\r\n");
+    assert!(closed(&mut bench).contains(&link) && bench.worker.blocked_clients() == 0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ const MUCH: usize = 300 * 1024;
 
 impl Bench {
     /// Lets the node behind `link` send the next piece of a reply.
-    fn piece(&mut self, link: LinkId, piece: &str) {
+    pub(crate) fn piece(&mut self, link: LinkId, piece: &str) {
         let pipeline = &mut self.worker.links[link].pipeline;
         pipeline.mark_sent(pipeline.unsent().len());
         self.worker.pass_on(link, piece.as_bytes()).unwrap();
@@ -321,4 +321,19 @@ fn a_node_that_goes_out_of_service_ends_the_reply_that_it_has_begun() {
     assert_eq!(bench.take(reader), "$6\r\nabcdef\r\n");
     assert_eq!(bench.take(other), "", "it has its answer");
     assert!(!bench.worker.links.contains(link), "the node is out");
+}
+
+#[test]
+fn a_write_behind_a_reply_does_not_stay_with_a_node_that_goes_out_of_service() {
+    let mut bench = Bench::new(2);
+    let [reader, writer] = [(); 2].map(|()| bench.client());
+    let key = bench.key_on("n1", 0);
+    bench.send(reader, &format!("GET {key}"));
+    bench.send(writer, &format!("SET {key} old"));
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, "$6\r\nab");
+    bench.set_routable("n1", false);
+    assert_eq!(bench.sent("n2"), [format!("SET {key} old")]);
+    assert!(!bench.worker.links.contains(link), "n1 would execute it after it was emptied");
+    assert!(bench.is_killed(reader));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use resp::Protocol;
+use resp::{Protocol, ProtocolError};
 
 use super::Bench;
 use crate::link::failure::Failure;
@@ -140,7 +140,7 @@ fn a_node_that_refuses_the_connection_answers_nobody() {
     bench.send(client, "INCR k");
     let id = bench.link("n1", Protocol::Resp2);
     bench.worker.link_connected(id);
-    assert_eq!(bench.sent("n1"), ["PING", "MULTI", "DISCARD"]);
+    assert_eq!(bench.sent("n1"), ["PING", "CLIENT ID", "MULTI", "DISCARD"]);
     bench.reports();
     let failure = bench.worker.reply(id, b"-ERR max number of clients reached\r\n").unwrap_err();
     bench.worker.link_failed(id, &failure);
@@ -236,4 +236,106 @@ fn a_slow_reply_is_taken_when_it_comes_before_a_new_view() {
     bench.wait(Duration::from_secs(4));
     bench.answer("n1", "$1\r\nv\r\n");
     assert_eq!(bench.read(client), "$1\r\nv\r\n");
+}
+
+/// A worker over three nodes of which `n1` is out; a key of `n1` and one that its stand-in has kept, and the stand-in.
+fn apart() -> (Bench, [String; 2], String) {
+    let mut bench = Bench::new(3);
+    let moving = bench.key_on("n1", 0);
+    bench.set_routable("n1", false);
+    let stand_in = bench.node_of(&moving);
+    bench.set_routable("n1", true);
+    let kept = bench.key_on(&stand_in, 1);
+    bench.set_routable("n1", false);
+    (bench, [moving, kept], stand_in)
+}
+
+#[test]
+fn what_a_node_may_have_done_to_keys_that_it_keeps_is_not_done_again() {
+    for line in ["DEL MOVING KEPT", "RENAME KEPT MOVING", "MULTI; INCR MOVING; INCR KEPT; EXEC"] {
+        for breaks_first in [false, true] {
+            let (mut bench, [moving, kept], stand_in) = apart();
+            let client = bench.client();
+            let lines = line.replace("MOVING", &moving).replace("KEPT", &kept);
+            lines.split("; ").for_each(|line| bench.send(client, line));
+            assert!(!bench.sent(&stand_in).is_empty(), "{line}");
+            if breaks_first {
+                bench.fail(&stand_in);
+            }
+            bench.set_routable("n1", true);
+            if !breaks_first {
+                bench.fail(&stand_in);
+            }
+            let reply = bench.read(client);
+            assert!(reply.ends_with("the command may have been executed\r\n"), "{line}: {reply}");
+            bench.connect_links();
+            assert!(bench.sent_to_all().is_empty(), "{line}");
+            assert!(bench.worker.units.is_empty() && bench.worker.gathers.is_empty(), "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_may_run_twice_is_asked_of_each_node_when_some_of_its_keys_have_moved() {
+    let (mut bench, [moving, kept], stand_in) = apart();
+    let client = bench.client();
+    bench.send(client, &format!("MGET {moving} {kept}"));
+    bench.sent(&stand_in);
+    bench.fail(&stand_in);
+    bench.set_routable("n1", true);
+    bench.connect_links();
+    assert_eq!(bench.sent("n1"), [format!("MGET {moving}")]);
+    assert_eq!(bench.sent(&stand_in), [format!("MGET {kept}")]);
+}
+
+#[test]
+fn a_message_that_may_have_been_heard_is_not_published_again() {
+    for line in ["PUBLISH CHANNEL m", "MULTI; PUBLISH CHANNEL m; EXEC"] {
+        let mut bench = Bench::new(2);
+        let client = bench.client();
+        let lines = line.replace("CHANNEL", &bench.key_on("n1", 0));
+        lines.split("; ").for_each(|line| bench.send(client, line));
+        let sent = bench.sent("n1");
+        assert!(!sent.is_empty(), "{line}");
+        bench.fail("n1");
+        lines.split("; ").for_each(|line| bench.send(client, line));
+        bench.set_routable("n1", false);
+        assert_eq!(bench.sent("n2"), sent, "{line}: what nobody has heard");
+        let reply = bench.read(client);
+        assert!(reply.contains("the command may have been executed\r\n"), "{line}: {reply}");
+    }
+}
+
+#[test]
+fn a_node_with_a_new_address_is_asked_in_the_version_that_is_waited_for() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "HELLO 3");
+    bench.send(client, "GET k");
+    bench.connect_links();
+    assert_eq!(bench.sent_over("n1", Protocol::Resp3), ["GET k"]);
+    bench.view.epoch += 1;
+    bench.view.nodes[0].port += 100;
+    bench.publish();
+    bench.connect_links();
+    assert_eq!(bench.sent_over("n1", Protocol::Resp3), ["GET k"]);
+}
+
+#[test]
+fn a_reply_that_cannot_be_read_breaks_no_second_connection() {
+    for line in ["EVAL_RO x 0", "MULTI; GET k; EXEC"] {
+        let mut bench = Bench::new(1);
+        let [client, other] = [(); 2].map(|()| bench.client());
+        line.split("; ").for_each(|line| bench.send(client, line));
+        bench.send(other, "GET other");
+        bench.sent("n1");
+        let id = bench.link("n1", Protocol::Resp2);
+        bench.worker.link_failed(id, &Failure::Reply(ProtocolError::NestedTooDeeply));
+        let reply = bench.read(client);
+        assert!(reply.contains("-ERR the reply of node n1 cannot be read ("), "{line}: {reply}");
+        assert_eq!(bench.reports(), ["n1 Protocol"]);
+        bench.connect_links();
+        assert_eq!(bench.sent("n1"), ["GET other"], "{line}");
+        assert!(bench.worker.units.is_empty(), "{line}");
+    }
 }

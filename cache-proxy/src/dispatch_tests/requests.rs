@@ -117,8 +117,8 @@ fn a_client_of_resp3_has_connections_of_its_own() {
     bench.send(old, "GET k");
     let id = bench.link("n1", Protocol::Resp3);
     bench.worker.link_connected(id);
-    assert_eq!(bench.sent_over("n1", Protocol::Resp3), ["HELLO 3", "MULTI", "DISCARD"]);
-    for reply in [&b"%0\r\n"[..], b"+OK\r\n", b"+OK\r\n"] {
+    assert_eq!(bench.sent_over("n1", Protocol::Resp3), ["HELLO 3", "CLIENT ID", "MULTI", "DISCARD"]);
+    for reply in [&b"%0\r\n"[..], b":7\r\n", b"+OK\r\n", b"+OK\r\n"] {
         bench.worker.reply(id, reply).unwrap();
     }
     assert_eq!(bench.sent_over("n1", Protocol::Resp3), ["GET k"]);

@@ -246,3 +246,18 @@ fn without_a_view_the_value_is_read_and_its_client_told() {
     bench.worker.finish_upload(client, b"\r\n");
     assert_eq!(bench.read(client), "-UNAVAILABLE no node of the cluster is in service\r\n");
 }
+
+#[test]
+fn a_client_that_takes_the_answer_to_its_large_value_slowly_accuses_nobody() {
+    let mut bench = Bench::new(1);
+    let (client, link) = flowing(&mut bench, "k");
+    bench.worker.finish_upload(client, b"value\r\n");
+    taken(&mut bench, link);
+    bench.piece(link, &"x".repeat(MIB));
+    assert!(bench.worker.is_halted(link));
+    bench.reports();
+    bench.wait(Duration::from_secs(10));
+    let work = std::mem::take(&mut bench.worker.outbox.rare);
+    let accuses = |work: &RareWork| matches!(work, RareWork::GiveUp(_) | RareWork::Report(_));
+    assert!(!work.iter().any(accuses));
+}

@@ -283,3 +283,22 @@ fn a_client_that_leaves_with_an_exec_on_its_way_leaves_nothing_behind() {
     assert!(bench.worker.units.is_empty());
     assert!(matches!(bench.worker.links[link].pin, Some(Pin::Idle(_))));
 }
+
+#[test]
+fn an_exec_of_which_a_serving_node_keeps_a_key_is_no_null() {
+    let mut bench = Bench::new(3);
+    let moving = bench.key_on("n1", 0);
+    bench.set_routable("n1", false);
+    let stand_in = bench.node_of(&moving);
+    bench.set_routable("n1", true);
+    let kept = bench.key_on(&stand_in, 1);
+    bench.set_routable("n1", false);
+    let client = bench.client();
+    let link = watching(&mut bench, client, &format!("WATCH {kept}"));
+    transact(&mut bench, client, &[&format!("INCR {kept}"), &format!("INCR {moving}")]);
+    bench.sent_on(link);
+    bench.set_routable("n1", true);
+    let reply = bench.read(client);
+    assert!(reply.ends_with("the command may have been executed\r\n"), "{reply}");
+    assert!(bench.worker.units.is_empty() && bench.worker.hold.is_empty());
+}

@@ -6,11 +6,12 @@
 //!
 //! Pure.
 
-use commands::KeyPositions;
-use resp::Protocol;
+use commands::{Class, KeyPositions};
+use resp::{Protocol, encode_request};
 
 use crate::dispatch::{Dispatcher, Job};
 use crate::link::pin::Pin;
+use crate::link::pipeline::Waiter;
 use crate::link::{Link, LinkId};
 use crate::plan::refuse::NO_NODE;
 use crate::plan::serving::node_of_all;
@@ -37,17 +38,51 @@ impl Dispatcher {
         if let Some(client) = self.client(id) {
             client.blocked_on = Some(link);
         }
-        self.send_over(link, job.request.wire(), job, false);
-        self.drop_if_refused(link);
+        self.send_pinned(link, job, false);
     }
 
-    /// Answers every blocked client as if its time were up (but for those whose answer is on its way), and has new ones answered so: the proxy leaves.
+    /// Has every blocked client answered as if its time were up, and new ones at once: the proxy leaves. By their nodes,
+    /// because an element that was given is on its way, and nobody else knows.
     pub(crate) fn unblock_all(&mut self) {
         self.leaving = true;
-        let is_blocked = |link: &Link| matches!(link.pin, Some(Pin::Blocked(_))) && link.download.is_none();
-        let blocked: Vec<_> =
-            self.links.iter().filter(|(_, link)| is_blocked(link)).map(|(id, _)| id).collect();
+        for id in self.blocked_links() {
+            if !self.ask_to_unblock(id) {
+                self.unblock(id);
+            }
+        }
+    }
+
+    /// Answers those whose nodes have not.
+    pub(crate) fn unblock_rest(&mut self) {
+        let blocked = self.blocked_links();
+        if !blocked.is_empty() {
+            let clients = blocked.len();
+            tracing::warn!(clients, "answering null to blocked clients whose nodes do not unblock them");
+        }
         blocked.into_iter().for_each(|id| self.unblock(id));
+    }
+
+    /// The links on which clients are blocked whose answers have not begun.
+    fn blocked_links(&self) -> Vec<LinkId> {
+        let is_blocked = |link: &Link| matches!(link.pin, Some(Pin::Blocked(_))) && link.download.is_none();
+        self.links.iter().filter(|(_, link)| is_blocked(link)).map(|(id, _)| id).collect()
+    }
+
+    /// Asks the node of a blocked client to end its wait; `false`: there is no way to ask.
+    fn ask_to_unblock(&mut self, id: LinkId) -> bool {
+        let link = &self.links[id];
+        let node = self.routing.as_ref().and_then(|routing| routing.index_of(link.node.as_str()));
+        let (true, Some(number), Some(node)) = (link.up, link.client_id, node) else { return false };
+        let shared = self.link_to(node, Protocol::Resp2);
+        let now = self.now;
+        let Some(link) = self.links.get_mut(shared).filter(|link| link.up) else { return false };
+        let mut wire = Vec::new();
+        let number = number.to_string();
+        encode_request(&mut wire, [&b"CLIENT"[..], b"UNBLOCK", number.as_bytes()].into_iter());
+        let waiter = Waiter { bound: true, ..Waiter::new(Target::NOBODY, now, Class::Connection) };
+        link.pipeline.push(&wire, waiter);
+        self.list_link(shared);
+        true
     }
 
     fn unblock(&mut self, id: LinkId) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cluster::{NodeId, NodeIndex, ReportKind, Routing};
-use resp::{Limits, Protocol, RequestScanner};
+use resp::{Limits, Protocol, ProtocolError, RequestScanner};
 
 use crate::dispatch::{Dispatcher, Job};
 use crate::link::blocking::null_in;
@@ -95,7 +95,7 @@ impl Dispatcher {
             self.outbox.rare.push(RareWork::Report(Suspicion { node, kind, detail }));
         }
         let (node, protocol) = (link.node.clone(), link.protocol);
-        self.empty(id);
+        self.empty(id, Some(failure));
         // What waits for a pinned link is planned anew by the view that moves its keys.
         let is_shared = self.links.get(id).is_some_and(Link::is_or_was_shared);
         if let Some(routing) = self.routing.clone().filter(|_| is_shared) {
@@ -118,7 +118,7 @@ impl Dispatcher {
     /// Sends the held requests for which `wanted` holds to where their keys live now.
     fn resend_if(&mut self, wanted: impl FnMut(&Held) -> bool) {
         for held in self.hold.take_if(wanted) {
-            self.resend(&held);
+            self.resend(held);
         }
     }
 
@@ -132,8 +132,8 @@ impl Dispatcher {
         }
     }
 
-    /// Takes everything off a link and marks it as down.
-    fn empty(&mut self, id: LinkId) {
+    /// Takes everything off a link and marks it as down; why, unless it is closed on purpose.
+    fn empty(&mut self, id: LinkId, failure: Option<&Failure>) {
         self.release(id);
         let begun = self.break_off(id);
         let now = self.now;
@@ -147,9 +147,27 @@ impl Dispatcher {
             let (node, pipeline) = (link.node.clone(), std::mem::take(&mut link.pipeline));
             return self.fail_uploaded(&node, &pipeline);
         }
+        if let (Some(Failure::Reply(error)), false) = (failure, begun) {
+            self.fail_unreadable(id, error);
+        }
         let held = self.held_of(id, usize::from(begun));
         self.links[id].pipeline = Pipeline::default();
         held.into_iter().for_each(|held| self.hold(held));
+    }
+
+    /// Answers whoever asked for what cannot be read: the same question would break the next connection too.
+    fn fail_unreadable(&mut self, id: LinkId, error: &ProtocolError) {
+        let link = &mut self.links[id];
+        let first = link.pipeline.due().or_else(|| link.pipeline.unit_in_turn());
+        let Some(target) = first.map(|waiter| waiter.target).filter(|target| !target.is_proxy()) else {
+            return;
+        };
+        link.pipeline.give_up(0);
+        let text = format!(
+            "ERR the reply of node {} cannot be read ({error}); the command may have been executed",
+            link.node
+        );
+        self.fail(target, &text);
     }
 
     /// What is on its way over a link, but for the first `skipped` requests, as it is to be held. What the proxy itself
@@ -198,7 +216,7 @@ impl Dispatcher {
         for id in ids {
             match self.kept_for(id, routing) {
                 Some(place) => self.keep(id, place),
-                None => self.close(id),
+                None => self.close(id, routing),
             }
         }
         let before = self.routing.replace(Arc::clone(routing));
@@ -215,6 +233,10 @@ impl Dispatcher {
         self.resend_if(|held| {
             held.via == Via::Lost || !is_routable(held) || (!held.bound && has_moved(held, routing))
         });
+        // A node with a new address has no link yet for requests in RESP3.
+        for (node, protocol) in self.hold.awaited_links() {
+            self.send_held_for(&node, protocol);
+        }
     }
 
     /// Puts a link in its place in the new routing.
@@ -232,24 +254,22 @@ impl Dispatcher {
     /// The node a link still serves in the new routing, if it does.
     pub(crate) fn kept_for(&self, id: LinkId, routing: &Routing) -> Option<(NodeIndex, Protocol)> {
         let link = &self.links[id];
-        let index = routing.index_of(link.node.as_str())?;
-        let node = routing.node(index);
-        let same = node.routable && node.host == link.address.host && node.port == link.address.port;
-        (same && !pin::has_moved_away(link, routing)).then_some((index, link.protocol))
+        let node = node_in_service(link, routing)?;
+        (!pin::has_moved_away(link, routing)).then_some((node, link.protocol))
     }
 
-    /// Closes the link to a node that is out, or that has another address and so is another process.
-    fn close(&mut self, id: LinkId) {
+    /// Closes a link that the new routing has no place for.
+    fn close(&mut self, id: LinkId, routing: &Routing) {
         if self.leave_to_finish(id) {
             return;
         }
-        self.empty(id);
+        self.empty(id, None);
         let link = self.links.remove(id);
         match link.pin {
             None | Some(Pin::Aside) => self.hold.leave(&link.node, link.protocol),
             Some(Pin::Subscriber { .. }) => self.subscriptions.link_down(id),
             Some(pin) => {
-                self.hold.lose_pinned(id);
+                self.hold.lose_pinned(id, node_in_service(&link, routing).is_none());
                 self.forget_pin(pin);
             }
         }
@@ -258,15 +278,22 @@ impl Dispatcher {
 
     /// Sends a held request where its keys live now. It is planned anew: the keys of one request to a failed
     /// node may have several stand-ins.
-    fn resend(&mut self, held: &Held) {
-        self.stats.resent += 1;
+    fn resend(&mut self, mut held: Held) {
         if let Via::Pinned(link) = held.via {
             self.drop_pinned(link);
         }
         if held.bound {
             return self.deliver_absent(held.target);
         }
-        if is_watched(held) {
+        if held.sent == Sent::Here && !self.still_serves(&held) {
+            // What a node did with keys that are another's now is discarded.
+            held.sent = Sent::Elsewhere;
+        }
+        if !held.may_repeat() {
+            return self.expire(&held);
+        }
+        self.stats.resent += 1;
+        if is_watched(&held) {
             return self.deliver(held.target, null_in(held.protocol));
         }
         let mut scanner = RequestScanner::new(Limits::default());
@@ -282,6 +309,13 @@ impl Dispatcher {
         } else if let Some(command) = request.get(0).and_then(commands::lookup) {
             self.carry_out(command, &job);
         }
+    }
+
+    /// Whether the node that a request is held for serves one of its keys.
+    fn still_serves(&self, held: &Held) -> bool {
+        let Some(routing) = &self.routing else { return false };
+        let here = routing.index_of(held.node.as_str());
+        unit::any_name(&held.wire, |name| routing.serving(routing.slot(name)) == here)
     }
 
     /// Answers for a node that has left the cluster.
@@ -368,11 +402,13 @@ fn has_moved(held: &Held, routing: &Routing) -> bool {
 /// Whether another node than this one serves a key of the request now.
 pub(crate) fn keys_have_moved(wire: &[u8], node: &NodeId, routing: &Routing) -> bool {
     let here = routing.index_of(node.as_str());
-    let mut moved = false;
-    unit::all(wire, |command, request| {
-        let Ok(mut names) = unit::names(command, request) else { return true };
-        moved |= names.any(|name| routing.serving(routing.slot(name)) != here);
-        !moved
-    });
-    moved
+    unit::any_name(wire, |name| routing.serving(routing.slot(name)) != here)
+}
+
+/// The node of a link, if it is in service, and at the same address: at another one it is another process.
+fn node_in_service(link: &Link, routing: &Routing) -> Option<NodeIndex> {
+    let index = routing.index_of(link.node.as_str())?;
+    let node = routing.node(index);
+    let same = node.routable && node.host == link.address.host && node.port == link.address.port;
+    same.then_some(index)
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use cluster::ReportKind;
+use resp::ProtocolError;
 
 /// Why a connection to a node was given up.
 #[derive(Debug, thiserror::Error)]
@@ -16,9 +17,12 @@ pub(crate) enum Failure {
     /// No connection, or no reply, in time.
     #[error("no answer in time")]
     Timeout,
-    /// It speaks, but not RESP, or more than it was asked.
+    /// It says more than it was asked.
     #[error("{0}")]
     Protocol(String),
+    /// It answered something that cannot be read.
+    #[error("{0}")]
+    Reply(ProtocolError),
     /// It lets nobody in who logs in like this.
     #[error("{0}")]
     Login(String),
@@ -58,7 +62,7 @@ impl Failure {
             Self::Refused => Some(ReportKind::Refused),
             Self::Lost(_) => Some(ReportKind::Reset),
             Self::Timeout => Some(ReportKind::Timeout),
-            Self::Protocol(_) => Some(ReportKind::Protocol),
+            Self::Protocol(_) | Self::Reply(_) => Some(ReportKind::Protocol),
             Self::Login(_) | Self::Handshake(_) => Some(ReportKind::Error),
             Self::Own(_) => None,
         }

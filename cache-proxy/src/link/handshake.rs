@@ -40,6 +40,7 @@ impl Dispatcher {
             // `DISCARD`'s, which says no more than `MULTI`'s.
             0 => self.link_up(id),
             1 => link.transactions = reply == b"+OK\r\n",
+            2 => link.client_id = number_in(reply),
             _ => {
                 if let Some(error) = reply.strip_prefix(b"-") {
                     Failure::of_handshake(String::from_utf8_lossy(error).trim()).map_or(Ok(()), Err)?;
@@ -49,8 +50,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// What a new connection says first: at least a PING, because a node that accepts may still refuse. Then, whether
-    /// the node knows transactions.
+    /// What a new connection says first: at least a PING, because a node that accepts may still refuse. Then, which of
+    /// the node's clients it is, and whether the node knows transactions.
     fn handshake(&self, id: LinkId) -> Vec<Vec<u8>> {
         let encoded = |args: &[&[u8]]| {
             let mut wire = Vec::new();
@@ -60,6 +61,12 @@ impl Dispatcher {
         let auth = self.config.node_login.as_ref().map(|login| login.request().to_vec());
         let resp3 = self.links.get(id).is_some_and(|link| link.protocol == Protocol::Resp3);
         let greeting = if resp3 { encoded(&[b"HELLO", b"3"]) } else { encoded(&[b"PING"]) };
-        auth.into_iter().chain([greeting, encoded(&[b"MULTI"]), encoded(&[b"DISCARD"])]).collect()
+        let questions = [encoded(&[b"CLIENT", b"ID"]), encoded(&[b"MULTI"]), encoded(&[b"DISCARD"])];
+        auth.into_iter().chain([greeting]).chain(questions).collect()
     }
+}
+
+/// The integer that a reply is, if it is one.
+fn number_in(reply: &[u8]) -> Option<u64> {
+    std::str::from_utf8(reply.strip_prefix(b":")?).ok()?.trim_end().parse().ok()
 }

@@ -6,7 +6,7 @@
 //!
 //! Pure.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use cluster::NodeId;
@@ -72,18 +72,22 @@ impl Via {
 pub(crate) enum Sent {
     /// Nowhere: it was certainly not executed.
     Nowhere,
-    /// To a node that does not serve its keys any more; what that one did with it is discarded.
+    /// To a node that does not serve its keys any more: what that one did with them is discarded.
     Elsewhere,
     /// To the node it is held for.
     Here,
 }
 
 impl Held {
-    /// Whether the same node may be given it again: it never had it, or a second run changes nothing and
-    /// answers the same. On another node every request may run: what the lost node did with it is discarded
-    /// when that one rejoins.
+    /// Whether it may be sent once more.
     pub(crate) fn may_repeat(&self) -> bool {
-        self.sent != Sent::Here || unit::is_repeatable(&self.wire)
+        match self.sent {
+            Sent::Nowhere => true,
+            // What the other node did with its data is discarded; what it told subscribers they have heard.
+            Sent::Elsewhere => !unit::publishes(&self.wire),
+            // A second run must change nothing, and answer the same.
+            Sent::Here => unit::is_repeatable(&self.wire),
+        }
     }
 
     /// Whether it is a whole transaction.
@@ -167,15 +171,21 @@ impl Hold {
         }
     }
 
-    /// Notes that a pinned link is gone for good: what waited for it may run on whichever node serves its keys now.
-    pub(crate) fn lose_pinned(&mut self, id: LinkId) {
+    /// Notes that a pinned link is gone for good; `with_node`: and with it what its node did.
+    pub(crate) fn lose_pinned(&mut self, id: LinkId, with_node: bool) {
         for mut held in self.pinned.remove(&id).unwrap_or_default() {
             held.via = Via::Lost;
-            if held.sent == Sent::Here {
+            if with_node && held.sent == Sent::Here {
                 held.sent = Sent::Elsewhere;
             }
             self.queue.push_back(held);
         }
+    }
+
+    /// The shared links that something waits for.
+    pub(crate) fn awaited_links(&self) -> HashSet<(NodeId, Protocol)> {
+        let shared = self.queue.iter().filter(|held| held.via == Via::Shared);
+        shared.map(|held| (held.node.clone(), held.protocol)).collect()
     }
 
     /// Takes out what waits for this pinned link.
@@ -258,10 +268,12 @@ mod tests {
         assert!(hold.waits_for_pinned(1) && !hold.waits_for_pinned(4));
         assert_eq!(hold.take_pinned(1).len(), 1);
         assert_eq!((hold.waits_for_pinned(1), hold.take_pinned(1).len(), hold.len()), (false, 0, 2));
-        hold.lose_pinned(2);
+        hold.lose_pinned(2, true);
         let lost = hold.take_if(|held| held.via == Via::Lost);
         assert_eq!((lost.len(), lost[0].sent), (1, Sent::Elsewhere));
-        assert_eq!(hold.take_overdue(Instant::now() + Duration::from_secs(1)).len(), 1);
+        hold.lose_pinned(3, false);
+        let lost = hold.take_if(|held| held.via == Via::Lost);
+        assert_eq!((lost.len(), lost[0].sent), (1, Sent::Here), "its node is still there");
         assert!(hold.is_empty() && hold.bytes == 0);
     }
 
@@ -293,7 +305,10 @@ mod tests {
         let request = |sent: Sent, wire: &str| Held { sent, wire: wire.as_bytes().to_vec(), ..held("a", 1) };
         let get = "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
         let incr = "*2\r\n$4\r\nINCR\r\n$1\r\nk\r\n";
+        let publish = "*3\r\n$7\r\nPUBLISH\r\n$1\r\nc\r\n$1\r\nm\r\n";
         assert!(request(Sent::Elsewhere, incr).may_repeat());
+        assert!(request(Sent::Nowhere, publish).may_repeat());
+        assert!(!request(Sent::Elsewhere, publish).may_repeat(), "it has been heard");
         assert!(request(Sent::Here, get).may_repeat());
         assert!(!request(Sent::Here, incr).may_repeat());
     }

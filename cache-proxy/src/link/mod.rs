@@ -45,6 +45,8 @@ pub(crate) struct Link {
     pub(crate) heard: Instant,
     /// Whether it is in the list of links with bytes to write.
     pub(crate) listed: bool,
+    /// Its number among the node's clients, if the node has told.
+    pub(crate) client_id: Option<u64>,
     /// Whether the node knows `MULTI`: it was asked with the handshake.
     pub(crate) transactions: bool,
     pub(crate) pipeline: Pipeline,
@@ -78,6 +80,7 @@ impl Link {
             down_since: now,
             heard: now,
             listed: false,
+            client_id: None,
             transactions: false,
             pipeline: Pipeline::default(),
             download: None,
@@ -93,9 +96,12 @@ impl Link {
     /// so for ever.
     pub(crate) fn is_timed(&self) -> bool {
         match self.pin {
-            Some(Pin::Idle(_) | Pin::Upload(_)) => true,
-            Some(Pin::Blocked(_)) if self.up => false,
-            _ => !self.pipeline.is_empty() && !self.is_halted(),
+            Some(Pin::Idle(_)) => true,
+            _ if self.is_halted() => false,
+            Some(Pin::Upload(_)) => true,
+            // Once the answer has begun its wait is over.
+            Some(Pin::Blocked(_)) if self.up && self.download.is_none() => false,
+            _ => !self.pipeline.is_empty(),
         }
     }
 
@@ -107,7 +113,10 @@ impl Link {
     /// Since when its node has owed it a sign of life. A node that answers is not silent, however long the queue is;
     /// and a new connection has not been silent for as long as a request has waited that was sent again.
     pub(crate) fn waits_since(&self) -> Option<Instant> {
-        match self.pipeline.oldest().filter(|_| self.is_timed()) {
+        if !self.is_timed() {
+            return None;
+        }
+        match self.pipeline.oldest() {
             Some(oldest) => Some(oldest.since.max(self.heard)),
             // It should take more of a large value.
             None => (self.takes_upload() && !self.pipeline.unsent().is_empty()).then_some(self.heard),

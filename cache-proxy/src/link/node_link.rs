@@ -36,6 +36,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// A connection that lived this long starts with the first pause again when it is lost.
 const STABLE: Duration = Duration::from_secs(5);
 
+/// What a node may answer. A script may return a line that is longer than any in a request; it is kept until its end
+/// is here, like any reply of up to this length.
+const REPLY_LIMITS: Limits = Limits { max_line_len: STREAM_FROM, ..Limits::DEFAULT };
+
 /// Capacity of the unfinished-reply buffer that is kept when it is empty.
 const KEPT_PARTIAL: usize = 16 * 1024;
 
@@ -143,7 +147,7 @@ async fn serve(worker: &Rc<Worker>, id: LinkId, socket: &Rc<LinkSocket>, stream:
         socket: Rc::clone(socket),
         reader,
         id,
-        scanner: ReplyScanner::new(Limits::default()),
+        scanner: ReplyScanner::new(REPLY_LIMITS),
         partial: Vec::new(),
         passing: false,
         halted: false,
@@ -266,7 +270,7 @@ impl Reading {
                 Ok(None) => {
                     break self.pass_on(&mut dispatcher, &bytes[taken..]).map(|passed| taken + passed);
                 }
-                Err(error) => break Err(Failure::Protocol(error.to_string())),
+                Err(error) => break Err(Failure::Reply(error)),
             }
         };
         worker.settle(&mut dispatcher);

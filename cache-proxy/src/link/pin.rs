@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use cluster::{NodeIndex, Routing};
 use resp::Protocol;
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Job};
 use crate::link::pipeline::Waiter;
 use crate::link::{Link, LinkId};
 use crate::outbox::RareWork;
@@ -84,7 +84,7 @@ impl IdlePins {
 
 impl Dispatcher {
     /// A link to the node that serves nobody else: an idle one, or a new one, which is not up yet. Requests go over
-    /// it with [`send_over`](Self::send_over).
+    /// it with [`send_pinned`](Self::send_pinned).
     pub(crate) fn pin(&mut self, node: NodeIndex, protocol: Protocol, pin: Pin) -> Option<LinkId> {
         let id = match self.idle_pins.take(node, protocol) {
             Some(id) => id,
@@ -96,6 +96,15 @@ impl Dispatcher {
         // It may have been idle for long.
         link.heard = self.now;
         Some(id)
+    }
+
+    /// Sends a request over the pinned link that was taken for it.
+    pub(crate) fn send_pinned(&mut self, id: LinkId, job: &Job<'_>, bound: bool) {
+        self.send_over(id, job.request.wire(), job, bound);
+        if self.links.get(id).is_some_and(|link| !link.up) && !self.hold.waits_for_pinned(id) {
+            // The hold was full, and the client has been told so.
+            self.drop_pinned(id);
+        }
     }
 
     /// An idle pinned link that may serve all.
@@ -122,14 +131,6 @@ impl Dispatcher {
         self.release(id);
         // It is not kept for ever.
         self.outbox.rare.push(RareWork::Watch);
-    }
-
-    /// Closes a pinned link over which a request should have gone, if it did not: the hold was full, and whoever asked
-    /// has been told so.
-    pub(crate) fn drop_if_refused(&mut self, id: LinkId) {
-        if self.links.get(id).is_some_and(|link| !link.up) && !self.hold.waits_for_pinned(id) {
-            self.drop_pinned(id);
-        }
     }
 
     /// Closes a pinned link; what was on its way over it is nobody's any more.

@@ -96,10 +96,7 @@ impl Dispatcher {
     /// RESP3, because a node that is busy with a script greets nobody but with HELLO; the answer is the same in both.
     fn send_past_others(&mut self, node: NodeIndex, job: &Job<'_>) {
         match self.pin(node, Protocol::Resp3, Pin::Urgent) {
-            Some(link) => {
-                self.send_over(link, job.request.wire(), job, true);
-                self.drop_if_refused(link);
-            }
+            Some(link) => self.send_pinned(link, job, true),
             None => self.fail(job.target, NO_NODE),
         }
     }

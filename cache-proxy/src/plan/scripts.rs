@@ -102,9 +102,12 @@ impl Dispatcher {
 
     /// Gives a node that has just been connected to all scripts, over the link that is shared.
     pub(crate) fn provide_scripts(&mut self, id: LinkId) {
+        if self.links.get(id).is_none_or(|link| link.pin.is_some()) {
+            return;
+        }
         let bodies: Vec<_> = self.scripts().bodies().collect();
         let now = self.now;
-        let Some(link) = self.links.get_mut(id).filter(|link| link.pin.is_none()) else { return };
+        let Some(link) = self.links.get_mut(id) else { return };
         let mut wire = Vec::new();
         for body in bodies {
             wire.clear();

@@ -15,7 +15,7 @@ use crate::link::LinkId;
 use crate::link::failure::Failure;
 use crate::link::pin::Pin;
 use crate::link::pipeline::Waiter;
-use crate::plan::refuse::{NO_VIEW, unasked};
+use crate::plan::refuse::{NO_NODE, NO_VIEW, unasked};
 use crate::target::{ClientId, Receiver, Target, UnitId};
 use crate::transaction::Transaction;
 use crate::transaction::unit::{self, Outcome, Unit};
@@ -116,7 +116,7 @@ impl Dispatcher {
     /// Puts a unit into the node's pipeline or, while there is no connection, into the hold.
     fn send_unit(&mut self, node: NodeIndex, wire: &[u8], job: &Job<'_>) {
         let id = self.link_to(node, job.protocol);
-        let Some(link) = self.links.get(id) else { return self.fail(job.target, NO_VIEW) };
+        let Some(link) = self.links.get(id) else { return self.fail(job.target, &aborted(NO_VIEW)) };
         if !link.up {
             return self.hold_for(id, wire, job, false);
         }
@@ -132,7 +132,7 @@ impl Dispatcher {
     /// Puts a unit into the pipeline of a link that is up.
     pub(crate) fn push_unit(&mut self, id: LinkId, wire: &[u8], waiter: Waiter) {
         let Receiver::Unit(unit) = waiter.target.receiver() else { return };
-        let link = &mut self.links[id];
+        let Some(link) = self.links.get_mut(id) else { return self.fail(waiter.target, &aborted(NO_NODE)) };
         if !link.transactions {
             let text = aborted(&format!("node {} does not know MULTI", link.node));
             return self.fail(waiter.target, &text);
@@ -202,7 +202,7 @@ impl Dispatcher {
 
     /// Sends a held unit where its keys live now.
     pub(crate) fn resend_unit(&mut self, wire: &[u8], job: &Job<'_>) {
-        let Some(routing) = &self.routing else { return self.fail(job.target, NO_VIEW) };
+        let Some(routing) = &self.routing else { return self.fail(job.target, &aborted(NO_VIEW)) };
         match unit::locate(wire, routing) {
             Ok(node) => self.send_unit(node, wire, job),
             Err(text) => self.fail(job.target, &aborted(&text)),

@@ -73,8 +73,7 @@ impl Dispatcher {
         match self.watching_link(id, node, job) {
             Ok(Some(link)) => {
                 self.note_watched(id, keys.map(|position| job.request.arg(position)));
-                self.send_over(link, job.request.wire(), job, false);
-                self.drop_if_refused(link);
+                self.send_pinned(link, job, false);
             }
             // What it watches already is lost; EXEC will answer null.
             Ok(None) => self.deliver(job.target, b"+OK\r\n"),

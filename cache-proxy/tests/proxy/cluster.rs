@@ -163,9 +163,11 @@ pub(crate) async fn nodes(count: usize) -> (Vec<EchoNode>, Vec<SocketAddr>) {
 
 /// Answers what a new connection of the proxy says first.
 pub(crate) async fn greet(node: &mut TcpStream) {
-    let mut said = [0; "*1\r\n$4\r\nPING\r\n*1\r\n$5\r\nMULTI\r\n*1\r\n$7\r\nDISCARD\r\n".len()];
+    const SAID: &str =
+        "*1\r\n$4\r\nPING\r\n*2\r\n$6\r\nCLIENT\r\n$2\r\nID\r\n*1\r\n$5\r\nMULTI\r\n*1\r\n$7\r\nDISCARD\r\n";
+    let mut said = [0; SAID.len()];
     node.read_exact(&mut said).await.unwrap();
-    node.write_all(b"+PONG\r\n+OK\r\n+OK\r\n").await.unwrap();
+    node.write_all(b"+PONG\r\n:1\r\n+OK\r\n+OK\r\n").await.unwrap();
 }
 
 /// The bulk string that an echo node answers.

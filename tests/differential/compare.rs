@@ -1,9 +1,14 @@
 //! When two replies count as equal, and the differences that are meant to be.
+//!
+//! An excuse is for one text and for requests that can have it: whatever else is said instead of Redis' reply is
+//! a difference.
 
 use resp::Elements;
 
+use super::Request;
+
 /// What comparing two replies says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
     Equal,
     /// Different, but known and right. Both sides may hold different data from now on.
@@ -11,15 +16,37 @@ pub(super) enum Verdict {
     Different,
 }
 
-pub(super) fn judge(request: &[Vec<u8>], ours: &[u8], theirs: &[u8]) -> Verdict {
+/// Judges the replies to a request; `earlier` are those before it in its pipeline.
+pub(super) fn judge(earlier: &[Request], request: &[Vec<u8>], ours: &[u8], theirs: &[u8]) -> Verdict {
     let name = request.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
     if ours == theirs || means_the_same(&name, ours, theirs) {
         Verdict::Equal
-    } else if is_excused(&name, request, ours, theirs) {
+    } else if name == b"exec" {
+        judge_each(earlier.get(1..).unwrap_or_default(), ours, theirs)
+    } else if is_excused(&name, request, ours, theirs) || is_of_a_cluster(earlier, request, ours, theirs) {
         Verdict::Excused
     } else {
         Verdict::Different
     }
+}
+
+/// The replies of a transaction, each by the request that it answers: their order counts. What a node executed has
+/// none of a cluster's excuses.
+fn judge_each(queued: &[Request], ours: &[u8], theirs: &[u8]) -> Verdict {
+    let (Some(ours), Some(theirs)) = (elements(ours), elements(theirs)) else { return Verdict::Different };
+    if [ours.len(), theirs.len()] != [queued.len(); 2] {
+        return Verdict::Different;
+    }
+    let replies = ours.into_iter().zip(theirs);
+    let verdicts = queued.iter().zip(replies).map(|(request, (ours, theirs))| {
+        let name = request[0].to_ascii_lowercase();
+        match () {
+            () if ours == theirs || means_the_same(&name, ours, theirs) => Verdict::Equal,
+            () if is_excused(&name, request, ours, theirs) => Verdict::Excused,
+            () => Verdict::Different,
+        }
+    });
+    verdicts.max().unwrap_or(Verdict::Equal)
 }
 
 fn means_the_same(name: &[u8], ours: &[u8], theirs: &[u8]) -> bool {
@@ -29,8 +56,8 @@ fn means_the_same(name: &[u8], ours: &[u8], theirs: &[u8]) -> bool {
         b"pttl" | b"pexpiretime" => within(1_000, ours, theirs),
         // The order of keys is that of a hash table.
         b"keys" => sorted(ours).is_some_and(|keys| Some(keys) == sorted(theirs)),
-        // And so is that of the members of a set, which also stands inside of other replies.
-        b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan" | b"exec" => {
+        // And so is that of the members of a set.
+        b"smembers" | b"sinter" | b"sunion" | b"sdiff" | b"spop" | b"srandmember" | b"sscan" => {
             canonical(ours) == canonical(theirs)
         }
         // Redis 7.0 prints scores with 17 digits; Redis 7.2, Valkey and FastCache in the shortest form.
@@ -39,35 +66,50 @@ fn means_the_same(name: &[u8], ours: &[u8], theirs: &[u8]) -> bool {
     }
 }
 
-/// The known differences between a cluster and one Redis.
+/// The known differences, whatever the nodes are.
 fn is_excused(name: &[u8], request: &[Vec<u8>], ours: &[u8], theirs: &[u8]) -> bool {
+    let both_start = |with: &[u8]| ours.starts_with(with) && theirs.starts_with(with);
     match name {
-        // Which commands are served is not the question here, and each connection has its own id.
-        b"command" => request.len() <= 2,
-        b"hello" => theirs.starts_with(b"*") || theirs.starts_with(b"%"),
+        // Which commands are served is not the question here.
+        b"command" => request.len() <= 2 && (both_start(b":") || both_start(b"*")),
         // WITHSCORE came with Redis 7.2: Redis 7.0 counts arguments where ours looks for an option.
-        b"zrank" | b"zrevrank" => request.len() > 3 && ours.starts_with(b"-") && theirs.starts_with(b"-"),
+        b"zrank" | b"zrevrank" => request.len() > 3 && both_start(b"-ERR "),
         // Whether 1000 s from now is later than 1000 s from a millisecond ago depends on the clock's tick. The
         // same comparison with absolute times must agree.
         b"expire" | b"pexpire" => {
             let option = request.last().map(|option| option.to_ascii_lowercase()).unwrap_or_default();
-            matches!(option.as_slice(), b"gt" | b"lt") && ours.starts_with(b":") && theirs.starts_with(b":")
+            matches!(option.as_slice(), b"gt" | b"lt") && both_start(b":")
         }
         // Of an unknown function with a wrong number of keys, either may be said first.
-        b"fcall" | b"fcall_ro" => ours.starts_with(b"-ERR ") && theirs.starts_with(b"-ERR "),
-        _ => is_of_a_cluster(name, request, ours, theirs),
+        b"fcall" | b"fcall_ro" => both_start(b"-ERR "),
+        _ => false,
     }
 }
 
-/// What a client must know of a cluster: its keys live on several nodes, and it has one database.
-fn is_of_a_cluster(name: &[u8], request: &[Vec<u8>], ours: &[u8], theirs: &[u8]) -> bool {
-    match name {
-        // A transaction runs on one node, so neither keys of others nor what concerns all nodes is part of it.
-        _ if theirs == b"+QUEUED\r\n" => ours.starts_with(b"-"),
-        _ if ours.starts_with(b"-CROSSSLOT ") => has_several_keys(request),
-        b"copy" => contains(ours, b"only database 0"),
-        b"sort" | b"sort_ro" => contains(ours, b"may be on other nodes"),
-        _ => false,
+/// What a client must know of a cluster: its keys live on several nodes, it has one database, and a transaction
+/// runs on one node.
+fn is_of_a_cluster(earlier: &[Request], request: &[Vec<u8>], ours: &[u8], theirs: &[u8]) -> bool {
+    let says = |text: &[u8]| ours.starts_with(b"-ERR ") && contains(ours, text);
+    let is_queued = theirs == b"+QUEUED\r\n";
+    // The keys of a transaction live together; others need not live where those of the request before do.
+    let together = if is_queued { earlier } else { &[] };
+    let names = |name: &str| request[0].eq_ignore_ascii_case(name.as_bytes());
+    let has = |word: &str| request.iter().any(|arg| arg.eq_ignore_ascii_case(word.as_bytes()));
+    if ours.starts_with(b"-CROSSSLOT ") {
+        let mut tags: Vec<_> =
+            together.iter().map(Vec::as_slice).chain([request]).flat_map(keys).map(tag).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        tags.len() > 1
+    } else if names("copy") {
+        has("DB") && says(b"only database 0")
+    } else if names("sort") || names("sort_ro") {
+        has("BY") && says(b"may be on other nodes")
+    } else if is_queued && keys(request).is_empty() {
+        let is_script = names("eval") || names("evalsha") || names("fcall");
+        says(if is_script { b"without a key cannot be routed" } else { b"cannot be part of a transaction" })
+    } else {
+        false
     }
 }
 
@@ -75,10 +117,25 @@ fn contains(reply: &[u8], text: &[u8]) -> bool {
     reply.windows(text.len()).any(|part| part == text)
 }
 
-/// Whether the cluster may have found its keys on several nodes.
-fn has_several_keys(request: &[Vec<u8>]) -> bool {
-    let one_key = [&b"get"[..], b"set", b"hset", b"lpush", b"rpush", b"sadd", b"zadd", b"xadd", b"incr"];
-    request.len() > 2 && !one_key.iter().any(|name| request[0].eq_ignore_ascii_case(name))
+/// The keys that the request names. A channel lives where a key of its name would.
+fn keys(request: &[Vec<u8>]) -> Vec<&[u8]> {
+    if request[0].eq_ignore_ascii_case(b"publish") {
+        return request.get(1).map(Vec::as_slice).into_iter().collect();
+    }
+    let row = request.first().and_then(|name| commands::lookup(name));
+    let row = row.map(|row| request.get(1).and_then(|word| row.subcommand(word)).unwrap_or(row));
+    let positions = row.and_then(|row| row.keys(request.len(), |at| request[at].as_slice()).ok());
+    positions.into_iter().flatten().map(|at| request[at].as_slice()).collect()
+}
+
+/// What of a key tells where it lives: what is between its first braces, if there is anything.
+fn tag(key: &[u8]) -> &[u8] {
+    let tagged = || {
+        let open = key.iter().position(|byte| *byte == b'{')? + 1;
+        let len = key[open..].iter().position(|byte| *byte == b'}')?;
+        (len > 0).then(|| &key[open..open + len])
+    };
+    tagged().unwrap_or(key)
 }
 
 /// The reply with the elements of every aggregate in order.

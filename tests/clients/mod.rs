@@ -105,6 +105,7 @@ fn document() -> String {
 
 /// Tries every client and compares with the table below this heading.
 fn documented(heading: &str, steps: &'static [&'static str], mut cluster: Cluster) {
+    install::all();
     let haproxy = Haproxy::before(&cluster);
     let results = reporter::try_all(&CLIENTS, haproxy.entry_port, steps, || {
         // One after the other, as one does it: HAProxy always has one to send clients to.

@@ -44,7 +44,14 @@ struct Setup {
     password: Option<&'static str>,
     /// Whom the others log in as, when it is not the default user.
     user: Option<&'static str>,
+    /// How often nodes are probed, and how long each may take to answer.
+    probing: [&'static str; 2],
 }
+
+/// Thresholds as everywhere (3 failures, 2 successes), in less time than the usual 30 s.
+const QUICK: [&str; 2] = ["1s", "500ms"];
+/// A node that makes a reply of 256 MB answers nobody meanwhile, on a busy machine for longer than that.
+const PATIENT: [&str; 2] = ["3s", "3s"];
 
 /// Nodes, a health service, and proxies that follow it.
 pub(crate) struct Cluster {
@@ -64,6 +71,12 @@ impl Cluster {
     pub(crate) fn over_redis(nodes: usize, proxies: usize) -> Self {
         redis_server::assert_installed();
         Self::over(REDIS_NODE, nodes, proxies, None)
+    }
+
+    /// The same with values so large that a node is busy with one for a while.
+    pub(crate) fn over_redis_with_large_values(nodes: usize, proxies: usize) -> Self {
+        redis_server::assert_installed();
+        Self::over_probed(REDIS_NODE, nodes, proxies, None, PATIENT)
     }
 
     /// Nodes that ask for a password, which all the others know.
@@ -94,6 +107,16 @@ impl Cluster {
     }
 
     fn over(node: Program, nodes: usize, proxies: usize, password: Option<&'static str>) -> Self {
+        Self::over_probed(node, nodes, proxies, password, QUICK)
+    }
+
+    fn over_probed(
+        node: Program,
+        nodes: usize,
+        proxies: usize,
+        password: Option<&'static str>,
+        probing: [&'static str; 2],
+    ) -> Self {
         let address = || format!("127.0.0.1:{}", free_port());
         let named = |kind: &str, count: usize| -> Vec<(String, String)> {
             (1..=count).map(|number| (format!("{kind}{number}"), address())).collect()
@@ -103,7 +126,7 @@ impl Cluster {
         fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
             .expect("a writable directory");
         let admin_ports = proxies.iter().map(|(id, _)| (id.clone(), free_port())).collect();
-        let setup = Setup { files, health: address(), admin_ports, password, user: node.user };
+        let setup = Setup { files, health: address(), admin_ports, password, user: node.user, probing };
         let start_all = |places: Vec<(String, String)>, program| -> Vec<Member> {
             places.into_iter().map(|(id, address)| Member::start(&setup, id, address, program)).collect()
         };
@@ -324,11 +347,11 @@ fn stock_server(mut command: Command, setup: &Setup, port: &str) -> Command {
     command
 }
 
-/// Thresholds as everywhere (3 failures, 2 successes), in less time than the usual 30 s.
 fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
     let mut command =
         fastcache(&["health-service", "--port", port, "--cluster", "cluster.toml", "--state-dir", "."]);
-    command.env("HEALTH_CHECK_INTERVAL", "1s").env("HEALTH_CHECK_TIMEOUT", "500ms");
+    let [interval, timeout] = setup.probing;
+    command.env("HEALTH_CHECK_INTERVAL", interval).env("HEALTH_CHECK_TIMEOUT", timeout);
     command
         .env("NODE_PASSWORD", setup.password.unwrap_or_default())
         .env("NODE_USERNAME", setup.user.unwrap_or_default());

@@ -7,14 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::Client;
 use crate::cluster::Cluster;
-
-const MIB: usize = 1024 * 1024;
-
-/// The size that users have asked about.
-const LARGE: usize = 256 * MIB;
-
-/// What the proxy's memory may grow by for it.
-const GROWTH: usize = 4 * MIB;
+use crate::uploads::{GROWTH, LARGE, MIB, one_at_a_time};
 
 /// Puts the large value at `key` into the node that serves it, past the proxy.
 fn store(cluster: &Cluster, key: &str) {
@@ -27,11 +20,11 @@ fn store(cluster: &Cluster, key: &str) {
     assert_eq!(reply, format!(":{LARGE}\r\n").into_bytes());
 }
 
-/// Reads the large value to its end; returns the largest resident size of the proxy meanwhile.
-fn read_large(stream: &mut TcpStream, cluster: &Cluster) -> usize {
+/// Reads the large value to its end.
+fn read_large(stream: &mut TcpStream) {
     let head = format!("${LARGE}\r\n");
     let whole = head.len() + LARGE + 2;
-    let (mut buffer, mut taken, mut peak, mut looked) = (vec![0; MIB], 0, 0, 0);
+    let (mut buffer, mut taken) = (vec![0; MIB], 0);
     let mut ends = Vec::new();
     while taken < whole {
         let len = stream.read(&mut buffer).expect("the value");
@@ -42,13 +35,8 @@ fn read_large(stream: &mut TcpStream, cluster: &Cluster) -> usize {
         ends.extend_from_slice(&buffer[len.saturating_sub(3)..len]);
         ends.drain(..ends.len().saturating_sub(3));
         taken += len;
-        if taken > looked + 8 * MIB {
-            looked = taken;
-            peak = peak.max(cluster.proxies[0].process.resident_bytes());
-        }
     }
     assert_eq!((taken, ends.as_slice()), (whole, &b"x\r\n"[..]));
-    peak
 }
 
 fn ask(cluster: &Cluster, key: &str) -> TcpStream {
@@ -58,6 +46,10 @@ fn ask(cluster: &Cluster, key: &str) -> TcpStream {
     stream
 }
 
+fn until_it_begins(stream: &TcpStream) {
+    assert_eq!(stream.peek(&mut [0]).expect("the value begins in time"), 1, "closed instead");
+}
+
 /// Connections and buffers that every proxy has after a while.
 fn warm_up(client: &mut Client) {
     (0..200).for_each(|number| drop(client.ask(&format!("SET warm:{number} up"))));
@@ -65,25 +57,28 @@ fn warm_up(client: &mut Client) {
 
 #[test]
 fn a_large_value_is_passed_on_and_not_held() {
-    let cluster = Cluster::over_redis(2, 1);
+    let _alone = one_at_a_time();
+    let cluster = Cluster::over_redis_with_large_values(2, 1);
     store(&cluster, "large");
     let mut client = cluster.client(0);
     warm_up(&mut client);
-    let before = cluster.proxies[0].process.resident_bytes();
-    let peak = read_large(&mut ask(&cluster, "large"), &cluster);
-    assert!(peak < before + GROWTH, "grew by {} bytes", peak.saturating_sub(before));
+    let proxy = &cluster.proxies[0].process;
+    let before = proxy.watch_memory();
+    read_large(&mut ask(&cluster, "large"));
+    assert!(proxy.grown_by(&before) < GROWTH, "grew by {} bytes", proxy.grown_by(&before));
 }
 
 #[test]
 fn a_reader_that_stands_still_costs_neither_memory_nor_time() {
-    let cluster = Cluster::over_redis(1, 1);
+    let _alone = one_at_a_time();
+    let cluster = Cluster::over_redis_with_large_values(1, 1);
     store(&cluster, "large");
     let mut client = cluster.client(0);
     warm_up(&mut client);
-    let before = cluster.proxies[0].process.resident_bytes();
+    let proxy = &cluster.proxies[0].process;
+    let before = proxy.watch_memory();
     let mut slow = ask(&cluster, "large");
-    let mut begin = [0];
-    while slow.peek(&mut begin).expect("the value begins") == 0 {}
+    until_it_begins(&slow);
     let (mut waits, until) = (Vec::new(), Instant::now() + Duration::from_secs(1));
     while Instant::now() < until {
         let asked = Instant::now();
@@ -94,18 +89,17 @@ fn a_reader_that_stands_still_costs_neither_memory_nor_time() {
     // The node itself takes a while to make the reply; after that nobody waits for the slow one.
     assert!(waits[waits.len() / 2] < Duration::from_millis(50), "{:?}", waits[waits.len() / 2]);
     assert!(*waits.last().expect("some") < Duration::from_secs(2), "{:?}", waits.last());
-    let grown = cluster.proxies[0].process.resident_bytes().saturating_sub(before);
-    assert!(grown < GROWTH, "grew by {grown} bytes");
-    read_large(&mut slow, &cluster);
+    read_large(&mut slow);
+    assert!(proxy.grown_by(&before) < GROWTH, "grew by {} bytes", proxy.grown_by(&before));
 }
 
 #[test]
 fn a_client_whose_node_dies_in_the_middle_of_a_value_is_closed_and_comes_again() {
-    let mut cluster = Cluster::over_redis(2, 1);
+    let _alone = one_at_a_time();
+    let mut cluster = Cluster::over_redis_with_large_values(2, 1);
     store(&cluster, "large");
     let mut slow = ask(&cluster, "large");
-    let mut begin = [0];
-    while slow.peek(&mut begin).expect("the value begins") == 0 {}
+    until_it_begins(&slow);
     for node in &mut cluster.nodes {
         node.process.kill();
     }

@@ -15,6 +15,9 @@ use crate::eventually::eventually;
 /// Enough of a log to see why a process failed.
 const KEPT_LINES: usize = 400;
 
+/// The memory that a process had.
+pub(crate) struct Memory(usize);
+
 /// A running (or ended) child process.
 pub(crate) struct Process {
     name: String,
@@ -63,12 +66,23 @@ impl Process {
         self.child.id()
     }
 
-    /// The memory it occupies now.
-    pub(crate) fn resident_bytes(&self) -> usize {
+    /// From now on [`Self::grown_by`] tells how much memory it took more than it has now.
+    pub(crate) fn watch_memory(&self) -> Memory {
+        // The peak begins anew.
+        fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("it runs, on Linux");
+        Memory(self.status_bytes("VmRSS:"))
+    }
+
+    /// The most bytes by which it was larger than at that time, also if it has given them back.
+    pub(crate) fn grown_by(&self, since: &Memory) -> usize {
+        self.status_bytes("VmHWM:").saturating_sub(since.0)
+    }
+
+    fn status_bytes(&self, field: &str) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs, on Linux");
-        let kilobytes =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
-        kilobytes.and_then(|number| number.parse::<usize>().ok()).expect("Linux tells VmRSS") * 1024
+        let kilobytes = status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next());
+        let kilobytes = kilobytes.and_then(|number| number.parse::<usize>().ok());
+        kilobytes.unwrap_or_else(|| panic!("Linux tells no {field}")) * 1024
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -7,6 +7,8 @@ use crate::binaries::fastcache;
 use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
+use crate::http;
+use crate::output::output;
 use crate::process::Process;
 use crate::up::Up;
 
@@ -118,8 +120,23 @@ fn a_password_is_introduced_without_an_outage() {
         assert_eq!(answer, "+OK\r\n");
     }
     write_and_read(&mut client, 1);
+    // Whoever was connected need not log in: it must also hold for those who connect anew.
+    for index in 0..3 {
+        assert!(cluster.node_client(index).ask("CLIENT KILL TYPE normal").starts_with(':'));
+    }
+    write_and_read(&mut client, 2);
+    for index in 0..3 {
+        eventually("the proxy and the health service are connected", || {
+            let list = cluster.node_client(index).ask("CLIENT LIST");
+            // With the one that asks.
+            if list.matches(" addr=").count() >= 3 { Ok(()) } else { Err(list) }
+        });
+    }
     cluster.until_nodes_are("HEALTHY", |_| true);
     assert_eq!(cluster.epoch(), epoch, "no node was out of use");
+    let (_, metrics) = http::get(&cluster.health.address, "/metrics").expect("metrics");
+    let refused = metrics.lines().find(|line| line.contains("probe_failures_total{reason=\"login\"}"));
+    assert!(refused.is_some_and(|line| line.ends_with(" 0")), "{refused:?}");
 }
 
 /// Passwords reach the children of `up` by their environment: no process shows them on its command line.
@@ -136,13 +153,15 @@ fn up_gives_its_passwords_to_all_who_need_them() {
     let mut node = Client::connect(&address).expect("the node listens");
     assert!(node.ask("GET k").starts_with("-NOAUTH"), "the nodes ask for theirs");
     assert_eq!(node.ask(&format!("AUTH {PASSWORD}")), "+OK\r\n");
-    const CHILDREN: [&str; 3] = ["cache-node", "cache-proxy", "health-service"];
-    let is_child = |line: &String| CHILDREN.iter().any(|program| line.contains(program));
-    for line in processes().into_iter().filter(is_child) {
+    // Those of this cluster alone: three nodes, two proxies and the health service.
+    let is_child = format!("\0guarded\0{}\0", up.process.id());
+    let children: Vec<_> = processes().into_iter().filter(|line| line.contains(&is_child)).collect();
+    assert_eq!(children.len(), 6, "{children:?}");
+    for line in children {
         assert!(!line.contains(CLIENTS) && !line.contains(PASSWORD), "{line}");
     }
-    let health = fastcache(&["healthcheck", &address]).status().expect("it runs");
-    assert!(health.success(), "a node that asks for its password is well");
+    let health = output(fastcache(&["healthcheck", &address]), b"");
+    assert!(health.status.success(), "a node that asks for its password is well");
 }
 
 /// The command lines of all processes.

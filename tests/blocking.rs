@@ -1,6 +1,8 @@
 //! Clients that wait for an element: each gets its own, nobody waits behind them, and none is given to somebody who
 //! is gone.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 
 use crate::client::Client;
@@ -37,6 +39,14 @@ fn send(client: &mut Client, line: &str) {
     client.send(&args).expect("it is connected");
 }
 
+/// Nobody gives anything: the answer comes, and not before its time.
+fn assert_waits(client: &mut Client, command: &str) {
+    let began = Instant::now();
+    assert_eq!(client.ask(&format!("{command} nothing 0.1")), "*-1\r\n", "{command}");
+    // Its clock has milliseconds.
+    assert!(began.elapsed() >= Duration::from_millis(99), "{command} waited {:?}", began.elapsed());
+}
+
 #[test]
 fn whoever_waits_at_our_nodes_gets_what_another_gives() {
     let cluster = Cluster::start(3, 2);
@@ -50,7 +60,7 @@ fn whoever_waits_at_our_nodes_gets_what_another_gives() {
         until_blocked(&cluster, 1);
         assert!(!giver.ask(give).starts_with('-'));
         assert_eq!(receive(&mut waiter), expected, "{wait}");
-        assert_eq!(waiter.ask("BZPOPMAX nothing 0.01"), "*-1\r\n");
+        assert_waits(&mut waiter, "BZPOPMAX");
     }
     // Nothing is taken for a client that is gone.
     let mut gone = cluster.client(0);
@@ -88,7 +98,7 @@ fn whoever_waits_gets_what_another_gives() {
         assert_eq!(waiter.ask("PING"), "+PONG\r\n");
     }
     let mut waiter = cluster.client(0);
-    assert_eq!(waiter.ask("BLPOP nothing 0.01"), "*-1\r\n");
+    assert_waits(&mut waiter, "BLPOP");
     // A pipeline keeps its order, and what follows the wait is answered after it.
     waiter.send_raw(b"SET a{q} 1\r\nBLPOP q{q} 0\r\nGET a{q}\r\n").expect("it is connected");
     assert_eq!(receive(&mut waiter), "+OK\r\n");

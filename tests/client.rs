@@ -18,11 +18,12 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Connects by TCP. A reply that takes longer than [`PATIENCE`] is an error.
+    /// Connects by TCP. A reply that takes longer than [`PATIENCE`] is an error, and so is a request that nobody reads.
     pub(crate) fn connect(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Self::over(stream))
     }
 

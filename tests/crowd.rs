@@ -19,9 +19,9 @@ const DOORS: usize = 8;
 const GREEDY: usize = 4;
 /// Requests that each of those has on its way at a time.
 const PIPELINE: usize = 500;
-/// One client of the crowd waits no longer than this for one reply, with 9 899 others and the greedy before it. A
-/// turn of the proxy's loop takes milliseconds; this leaves room for a machine that does other things as well.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The crowd with the greedy takes at most this many times as long as the crowd alone: the greedy have a share of the
+/// proxy, and the test's own threads for them another of the machine. Whom nobody serves waits for ever.
+const SHARES: u32 = 10;
 
 #[test]
 fn a_storm_of_ten_thousand_clients_is_let_in_and_served_beside_greedy_ones() {
@@ -29,6 +29,7 @@ fn a_storm_of_ten_thousand_clients_is_let_in_and_served_beside_greedy_ones() {
     let cluster = Cluster::start(3, 1);
     let address = cluster.proxies[0].address.as_str();
     assert_eq!(cluster.client(0).ask("SET small value"), "+OK\r\n");
+    let alone = ask_all_at_once(&mut storm(address));
     let (stop, pipelines) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for _ in 0..GREEDY {
@@ -44,7 +45,7 @@ fn a_storm_of_ten_thousand_clients_is_let_in_and_served_beside_greedy_ones() {
         for round in ["first", "second"] {
             let before = pipelines.load(Ordering::Relaxed);
             let waited = ask_all_at_once(&mut crowd);
-            assert!(waited < LONGEST_WAIT, "{round} round: somebody waited {waited:?}");
+            assert!(waited < SHARES * alone, "{round} round: {waited:?}, and {alone:?} without the greedy");
             eventually("the greedy are still served", || match pipelines.load(Ordering::Relaxed) {
                 same if same == before => Err("not one pipeline more".to_owned()),
                 _ => Ok(()),
@@ -67,7 +68,7 @@ fn raise_the_limit_of_open_files() {
     let wanted = CROWD as u64 + 2_000;
     if current.is_some_and(|current| current < wanted) {
         setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
-            .expect("the hard limit of open files allows 12 000");
+            .expect("the hard limit of open files is 12 000 or more");
     }
 }
 
@@ -110,10 +111,12 @@ fn take_all_there_is(address: &str, stop: &AtomicBool, pipelines: &AtomicU64) {
 /// Who asks a frozen node waits until the health service has found out, some 450 ms. Nobody else notices.
 #[test]
 fn a_frozen_node_delays_nobody_who_asks_the_others() {
+    /// The machine may stand still by chance; a proxy that does would do so each time.
+    const ATTEMPTS: usize = 3;
     let cluster = Cluster::over_redis(3, 1);
     let key_of = |node: usize| {
         let mut client = cluster.client(0);
-        (0..)
+        (0..1_000)
             .map(|number| format!("key{number}"))
             .find(|key| {
                 client.ask(&format!("SET {key} 1"));
@@ -122,28 +125,32 @@ fn a_frozen_node_delays_nobody_who_asks_the_others() {
             .expect("each node has keys")
     };
     let (frozen, other) = (key_of(0), key_of(1));
+    let waits: Vec<_> = (0..ATTEMPTS).map(|_| waits_while_frozen(&cluster, &frozen, &other)).collect();
+    let is_undisturbed = |(on_frozen, longest): &(Duration, Duration)| *longest < *on_frozen / 2;
+    assert!(waits.iter().any(is_undisturbed), "on the frozen node, and the longest on another: {waits:?}");
+}
+
+/// Freezes the first node: how long a request for its key waits, and the longest wait for the other one meanwhile.
+fn waits_while_frozen(cluster: &Cluster, frozen: &str, other: &str) -> (Duration, Duration) {
     cluster.nodes[0].process.signal(Signal::STOP);
-    let thawed = AtomicBool::new(false);
-    let (wait, mut waits) = thread::scope(|scope| {
+    let waits = thread::scope(|scope| {
         let waiting = scope.spawn(|| {
             let began = Instant::now();
             // The stand-in does not have it.
             assert_eq!(cluster.client(0).ask(&format!("GET {frozen}")), "$-1\r\n");
-            thawed.store(true, Ordering::Relaxed);
             began.elapsed()
         });
         let mut client = cluster.client(0);
-        let mut waits = Vec::new();
-        while !thawed.load(Ordering::Relaxed) && !waiting.is_finished() {
+        let mut longest = Duration::ZERO;
+        while !waiting.is_finished() {
             let began = Instant::now();
             assert_eq!(client.ask(&format!("GET {other}")), "$1\r\n1\r\n");
-            waits.push(began.elapsed());
+            longest = longest.max(began.elapsed());
         }
-        (waiting.join().expect("the frozen node's client is answered"), waits)
+        (waiting.join().expect("the frozen node's client is answered"), longest)
     });
     cluster.nodes[0].process.signal(Signal::CONT);
-    waits.sort();
-    // All but one in a hundred: this machine does other things as well.
-    let (most, count) = (waits[waits.len() * 99 / 100], waits.len());
-    assert!(most < wait / 10, "{wait:?} on the frozen node, {most:?} on another, {count} requests");
+    cluster.until_nodes_are("HEALTHY", |_| true);
+    cluster.until_proxies_route_by(cluster.epoch());
+    waits
 }

@@ -35,7 +35,8 @@ fn scan_walks_over_the_keys_of_all_nodes_once() {
 /// All keys that a walk with these options gives.
 fn scanned(client: &mut Client, options: &str) -> Vec<String> {
     let (mut keys, mut cursor) = (Vec::new(), "0".to_owned());
-    loop {
+    // Far more than any walk here takes.
+    for _ in 0..10_000 {
         let reply = client.ask(&format!("SCAN {cursor} {options}"));
         let mut page = elements(reply.as_bytes());
         let page_keys = page.pop().expect("a cursor and a list");
@@ -45,6 +46,7 @@ fn scanned(client: &mut Client, options: &str) -> Vec<String> {
             return keys;
         }
     }
+    panic!("the walk does not end: {cursor}");
 }
 
 fn elements(reply: &[u8]) -> Vec<&[u8]> {

@@ -2,14 +2,14 @@
 //! HAProxy's or the proxies' own.
 
 use std::fs;
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
 use crate::eventually::eventually;
 use crate::http;
+use crate::output::output;
 use crate::up::Up;
 
 #[test]
@@ -34,21 +34,9 @@ fn the_shared_port_is_one_redis() {
 
 /// Runs a tool of the Redis distribution to its end.
 fn run(program: &str, port: u16, args: &[&str], input: &str) -> Output {
-    let port = port.to_string();
-    let mut child = Command::new(program)
-        .args(["-h", "127.0.0.1", "-p", &port])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| {
-            panic!("this test needs {program} on PATH ({error}): apt-get install redis-tools")
-        });
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    stdin.write_all(input.as_bytes()).expect("the tool reads its input");
-    drop(stdin);
-    child.wait_with_output().expect("the tool ends")
+    let mut command = Command::new(program);
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(args);
+    output(command, input.as_bytes())
 }
 
 fn redis_cli(port: u16, args: &[&str], input: &str) -> String {

@@ -10,6 +10,7 @@ use crate::binaries::fastcache;
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
 use crate::http;
+use crate::output::output;
 use crate::ports::free_port;
 use crate::process::Process;
 
@@ -60,7 +61,7 @@ impl Haproxy {
 
 fn config(cluster: &Cluster, entry_port: u16, stats: &str) -> String {
     let proxies = cluster.proxies.len().to_string();
-    let output = fastcache(&["haproxy-config", "--proxies", &proxies]).output().expect("it runs");
+    let output = output(fastcache(&["haproxy-config", "--proxies", &proxies]), b"");
     let mut config = String::from_utf8(output.stdout).expect("its output is text");
     let mut put = |what: String, instead: String| {
         assert!(config.contains(&what), "there is no {what:?} in {config}");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
-use crate::eventually::eventually;
+use crate::eventually::{PATIENCE, eventually};
 use crate::http;
 use crate::load::Load;
 use crate::up::Up;
@@ -145,6 +145,7 @@ struct Idle {
 impl Idle {
     fn connect(address: &str) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
         let mut client = Client::over(socket.try_clone()?);
         let proxy = process_id(&mut client);
         Ok(Self { socket, client, proxy })

@@ -26,6 +26,7 @@ mod load;
 mod load_balancer;
 mod malformed;
 mod monitoring;
+mod output;
 mod ports;
 mod process;
 mod process_lifecycle;

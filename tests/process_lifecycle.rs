@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use crate::binaries::fastcache;
 use crate::cluster::Cluster;
+use crate::output::output;
 use crate::process::Process;
 
 #[test]
@@ -17,7 +18,7 @@ fn a_taken_port_is_one_clear_line_and_a_failure() {
         if program == "health-service" {
             command.env("NODE_COUNT", "1");
         }
-        let output = command.output().expect("it runs to its end");
+        let output = output(command, b"");
         let text = String::from_utf8_lossy(&output.stderr);
         let wanted = format!("{program}: cannot listen on 127.0.0.1:{port}: Address already in use");
         assert!(text.lines().count() == 1 && text.starts_with(&wanted), "{program}: {text}");

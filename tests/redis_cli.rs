@@ -2,12 +2,12 @@
 //! what every user of Redis tries first.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
 use crate::haproxy::Haproxy;
+use crate::output::output;
 use crate::process::Process;
 
 const NODES: usize = 5;
@@ -38,7 +38,7 @@ impl Tier {
 
     /// The same with something to read.
     fn cli_given(&self, args: &[&str], input: &str) -> String {
-        let output = run(self.command("redis-cli", args), input);
+        let output = output(self.command("redis-cli", args), input.as_bytes());
         assert!(output.status.success(), "redis-cli {args:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
@@ -54,18 +54,6 @@ impl Tier {
         let replies = self.cli_given(&[], &lines);
         assert_eq!(replies.lines().count(), 4 * keys, "{replies}");
     }
-}
-
-fn run(mut command: Command, input: &str) -> Output {
-    let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    let input = input.to_owned();
-    // In a thread of its own: it may print before it has read everything.
-    let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-    let output = child.wait_with_output().expect("a child");
-    writer.join().expect("writing does not panic");
-    output
 }
 
 #[test]
@@ -84,7 +72,7 @@ fn redis_cli_in_its_one_shot_modes() {
     std::fs::write(script.path(), "return redis.call('GET', KEYS[1]) .. ARGV[1]").expect("a writable file");
     let path = script.path().to_string_lossy().into_owned();
     assert_eq!(tier.cli(&["--eval", &path, "k", ",", "!"]), "v!\n");
-    let failed = run(tier.command("redis-cli", &["-e", "NOSUCHCOMMAND"]), "");
+    let failed = output(tier.command("redis-cli", &["-e", "NOSUCHCOMMAND"]), b"");
     assert!(!failed.status.success());
     // What needs one server says so, and nothing hangs.
     for (args, says) in [
@@ -93,7 +81,7 @@ fn redis_cli_in_its_one_shot_modes() {
         (&["-e", "MONITOR"], "'monitor' administers one server"),
         (&["--ldb", "--eval", &path, "k", ",", "!"], "Server closed the connection"),
     ] {
-        let refused = run(tier.command("redis-cli", args), "quit\n");
+        let refused = output(tier.command("redis-cli", args), b"quit\n");
         let told = String::from_utf8_lossy(&refused.stderr);
         assert!(!refused.status.success() && told.contains(says), "{args:?}: {refused:?}");
     }
@@ -151,7 +139,7 @@ fn redis_benchmark_runs_its_own_suite() {
     for more in [&[][..], &["-P", "16", "-3"], &["-r", "1000", "--threads", "2"]] {
         let mut args = vec!["-n", "2000", "-c", "20", "-q"];
         args.extend(more);
-        let output = run(tier.command("redis-benchmark", &args), "");
+        let output = output(tier.command("redis-benchmark", &args), b"");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{output:?}");
         assert!(!String::from_utf8_lossy(&output.stderr).contains("rror"), "{output:?}");

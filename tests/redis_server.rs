@@ -39,6 +39,7 @@ impl RedisServer {
     pub(crate) fn client(&self) -> Client {
         let stream = UnixStream::connect(self.files.path().join("redis.sock")).expect("redis-server listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout can be set");
         Client::over(stream)
     }
 }

@@ -13,7 +13,7 @@ const NODES: usize = 3;
 fn key_on_each_node(cluster: &Cluster) -> Vec<String> {
     let mut client = cluster.client(0);
     let mut keys = vec![None; NODES];
-    for number in 0.. {
+    for number in 0..1_000 {
         let key = format!("key:{number}");
         assert_eq!(client.ask(&format!("SET {key} 1")), "+OK\r\n");
         let node =
@@ -23,7 +23,7 @@ fn key_on_each_node(cluster: &Cluster) -> Vec<String> {
             break;
         }
     }
-    keys.into_iter().flatten().collect()
+    keys.into_iter().map(|key| key.expect("a thousand keys are on all nodes")).collect()
 }
 
 fn ask(client: &mut Client, request: &[&str]) -> String {
@@ -88,9 +88,10 @@ fn functions_and_keyless_scripts_and_a_script_that_does_not_end() {
     assert!(client.ask("SCRIPT KILL").starts_with("-NOTBUSY "));
     let (mut caught, key) = (cluster.client(0), keys[0].clone());
     let endless = thread::spawn(move || ask(&mut caught, &["EVAL", "while true do end", "1", &key]));
-    eventually("the script is stopped", || match client.ask("SCRIPT KILL") {
-        stopped if stopped == "+OK\r\n" => Ok(()),
-        other => Err(other),
+    // A node that says nothing but BUSY may be put out of use, and its stand-in is then given the script.
+    eventually("the script is stopped, wherever it runs", || {
+        let told = client.ask("SCRIPT KILL");
+        if endless.is_finished() { Ok(()) } else { Err(told) }
     });
     let ended = endless.join().expect("it has an answer");
     assert!(ended.starts_with("-ERR Error running script") || ended.contains("killed"), "{ended}");

@@ -1,7 +1,8 @@
 //! `redis-cli`, with a command on its command line, and as somebody types into it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::reporter::Reporter;
 use super::{RECONNECT, tools};
+use crate::eventually::PATIENCE;
 
 pub(super) fn try_out(to: &Reporter) {
     let cli = Cli { port: to.port };
@@ -156,7 +158,7 @@ impl Cli {
 struct Typed {
     child: Child,
     input: ChildStdin,
-    output: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Typed {
@@ -166,7 +168,10 @@ impl Typed {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let input = child.stdin.take().expect("its input is piped");
         let output = BufReader::new(child.stdout.take().expect("its output is piped"));
-        Self { child, input, output }
+        let (line, lines) = channel();
+        // In a thread of its own, so that one who never answers can be left.
+        thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|text| line.send(text)));
+        Self { child, input, lines }
     }
 
     fn answers(&mut self, line: &str, wanted: &str) {
@@ -174,12 +179,9 @@ impl Typed {
         assert_eq!(self.lines(wanted.split('\n').count()), wanted, "{line}");
     }
 
-    fn lines(&mut self, count: usize) -> String {
-        let mut lines = String::new();
-        for _ in 0..count {
-            self.output.read_line(&mut lines).expect("it answers");
-        }
-        lines.trim_end_matches('\n').to_owned()
+    fn lines(&self, count: usize) -> String {
+        let line = |_| self.lines.recv_timeout(PATIENCE).expect("it answers in time");
+        (0..count).map(line).collect::<Vec<_>>().join("\n")
     }
 }
 

@@ -1,13 +1,13 @@
 //! `redis-benchmark` and Prometheus' exporter. A step that a tool has no use for is left out.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::RECONNECT;
 use super::redis_cli::Cli;
 use super::reporter::Reporter;
 use crate::eventually::eventually;
 use crate::http;
+use crate::output::output;
 use crate::ports::free_port;
 use crate::process::Process;
 
@@ -65,14 +65,10 @@ fn exporter(port: u16, address: &str) -> Process {
 }
 
 /// What a command prints; it must succeed.
-pub(super) fn run(mut command: Command, input: &[u8]) -> Vec<u8> {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let mut stdin = child.stdin.take().expect("its input is piped");
-    stdin.write_all(input).expect("it reads its input");
-    drop(stdin);
-    let output = child.wait_with_output().expect("it ends");
+pub(super) fn run(command: Command, input: &[u8]) -> Vec<u8> {
+    let what = format!("{command:?}");
+    let output = output(command, input);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && errors.is_empty(), "{command:?}: {}: {errors}", output.status);
+    assert!(output.status.success() && errors.is_empty(), "{what}: {}: {errors}", output.status);
     output.stdout
 }

@@ -183,7 +183,7 @@ pub static PROGRAM: Program = Program {
             Some("SLOWLOG_LOG_SLOWER_THAN"),
             Some("10000"),
             Kind::Count { min: 0, max: u64::MAX },
-            "Requests that take more microseconds than this are kept for PROXY SLOWLOG",
+            "Requests that take at least this many microseconds are kept for PROXY SLOWLOG",
         ),
         Setting::new(
             "slowlog-max-len",

@@ -25,7 +25,7 @@ use crate::explain::overview::Overview;
 use crate::explain::slow_quota::SlowQuota;
 use crate::link::hold::{Held, Hold, Sent, Via};
 use crate::link::pin::IdlePins;
-use crate::link::pipeline::Waiter;
+use crate::link::pipeline::{Past, Waiter};
 use crate::link::{Link, LinkId};
 use crate::local;
 use crate::local::node_info::NodeInfo;
@@ -100,8 +100,8 @@ pub(crate) struct Job<'a> {
     /// What it is, to whoever counts.
     pub(crate) class: Class,
     pub(crate) since: Instant,
-    /// Whether another node may have executed it before.
-    pub(crate) tried: bool,
+    /// Where it has been before.
+    pub(crate) past: Past,
 }
 
 impl Dispatcher {
@@ -212,12 +212,15 @@ impl Dispatcher {
         let Some(command) = commands::lookup(request.arg(0)) else {
             return self.refuse_unknown(id, target, request);
         };
-        let class = command.class;
-        self.published.traffic.class(class).requests.add(1);
-        if self.stats.requests >= self.sample_at {
+        let (class, counted) = (command.class, self.stats.requests);
+        if counted >= self.sample_at {
             self.sample(command, request);
         }
-        self.carry_out(command, &Job { request, target, protocol, class, since, tried: false });
+        self.carry_out(command, &Job { request, target, protocol, class, since, past: Past::None });
+        if self.stats.requests == counted {
+            // Else it was given back, and counts when it comes again: a scrape must not see a count fall.
+            self.published.traffic.class(class).requests.add(1);
+        }
     }
 
     /// Plans a request and does what the plan says.
@@ -254,6 +257,9 @@ impl Dispatcher {
         let Receiver::Client(id, _) = job.target.receiver() else { return };
         let mut reply = self.spare.take();
         local::answer(self, id, command, job.request, &mut reply);
+        if reply.first() == Some(&b'-') {
+            self.note_local_error(command, job.target, &reply);
+        }
         self.deliver(job.target, &reply);
         self.spare.put(reply);
     }
@@ -273,7 +279,7 @@ impl Dispatcher {
             return self.hold_for(id, wire, job, bound);
         }
         link.pipeline
-            .push(wire, Waiter { bound, tried: job.tried, ..Waiter::new(job.target, job.since, job.class) });
+            .push(wire, Waiter { bound, past: job.past, ..Waiter::new(job.target, job.since, job.class) });
         if !link.listed {
             link.listed = true;
             self.outbox.links.push(id);
@@ -294,7 +300,7 @@ impl Dispatcher {
             deadline: self.deadline(job.since, link.down_since),
             bound,
             node: link.node.clone(),
-            sent: if job.tried { Sent::Elsewhere } else { Sent::Nowhere },
+            sent: if job.past == Past::Tried { Sent::Elsewhere } else { Sent::Nowhere },
             via: Via::of(id, link),
         });
     }
@@ -309,13 +315,17 @@ impl Dispatcher {
 
     /// Keeps a request until its node is back or another one serves its keys.
     pub(crate) fn hold(&mut self, held: Held) {
-        self.stats.held += 1;
-        self.published.traffic.node(&held.node).held.add(1);
         self.outbox.rare.push(RareWork::Watch);
+        let traffic = self.published.traffic.known(&held.node);
         if let Err(held) = self.hold.push(held) {
-            let text =
-                format!("UNAVAILABLE node {} is not reachable and too many requests wait for it", held.node);
-            self.fail(held.target, &text);
+            let node = &held.node;
+            let text = format!("UNAVAILABLE node {node} is not reachable and too many requests wait for it");
+            self.note_expired(&held);
+            return self.fail(held.target, &text);
+        }
+        self.stats.held += 1;
+        if let Some(traffic) = traffic {
+            traffic.held.add(1);
         }
     }
 

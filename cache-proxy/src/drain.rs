@@ -60,7 +60,7 @@ impl Worker {
         self.event(Dispatcher::unblock_all);
         self.rouse_clients();
         let unblocked = async {
-            while self.dispatcher.borrow().blocked_clients() > 0 {
+            while self.dispatcher.borrow().stats.blocked_clients > 0 {
                 sleep(COUNT_EVERY).await;
             }
         };

@@ -30,7 +30,17 @@ pub(crate) struct Reporter {
     proxy_id: NodeId,
     client: HealthClient,
     routing: watch::Receiver<Option<Arc<Routing>>>,
-    refused: Counter,
+    undelivered: Undelivered,
+}
+
+/// Counts the reports that the health service did not take. One is due every half minute at least, so they also tell of
+/// a proxy that cannot reach it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Undelivered {
+    /// For want of its API token.
+    pub(crate) refused: Counter,
+    /// For any other reason.
+    pub(crate) failed: Counter,
 }
 
 impl Reporter {
@@ -38,9 +48,9 @@ impl Reporter {
         proxy_id: NodeId,
         client: HealthClient,
         routing: watch::Receiver<Option<Arc<Routing>>>,
-        refused: Counter,
+        undelivered: Undelivered,
     ) -> Self {
-        Self { proxy_id, client, routing, refused }
+        Self { proxy_id, client, routing, undelivered }
     }
 
     /// Sends what the workers suspect, for ever.
@@ -59,9 +69,12 @@ impl Reporter {
         let reports = Reports { proxy_id: self.proxy_id.clone(), epoch, reports };
         if let Err(error) = self.client.report(&reports).await {
             tracing::debug!(%error, "cannot report to the health service");
+            let Undelivered { refused, failed } = &self.undelivered;
             if error.is_refusal() {
-                self.refused.inc();
-            }
+                refused.inc()
+            } else {
+                failed.inc()
+            };
         }
     }
 }

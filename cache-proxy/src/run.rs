@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cluster::{ClientSettings, HealthClient};
 use daemon::admin::{Readiness, Standing};
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -23,7 +22,7 @@ use crate::explain::overview::Overview;
 use crate::listener::Listeners;
 use crate::metrics;
 use crate::pulse::{Heart, Pulse, Silence, all_beat, pulse};
-use crate::reporter::Reporter;
+use crate::reporter::{Reporter, Undelivered};
 use crate::shared::Shared;
 use crate::view_follower::ViewFollower;
 use crate::worker::{self, Wiring};
@@ -78,8 +77,9 @@ pub async fn run(
     })?;
 
     let readiness = Readiness::new();
-    let refused = Counter::default();
-    let reporter = Reporter::new(config.proxy_id.clone(), client, routing_changes.clone(), refused.clone());
+    let undelivered = Undelivered::default();
+    let reporter =
+        Reporter::new(config.proxy_id.clone(), client, routing_changes.clone(), undelivered.clone());
     tokio::spawn(reporter.run(suspicions));
     tokio::spawn(follower.run());
     tokio::spawn(become_ready(readiness.clone(), routing_changes.clone()));
@@ -88,7 +88,7 @@ pub async fn run(
             warn_of_open_admin_port(address);
         }
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let registry = metrics::registry(Arc::clone(&overview), readiness.clone(), refused);
+        let registry = metrics::registry(Arc::clone(&overview), readiness.clone(), undelivered);
         let asked = Asked { overview, routing: routing_changes.clone() };
         tokio::spawn(serve_admin(listener, registry, readiness.clone(), workers.pulses, asked));
     }

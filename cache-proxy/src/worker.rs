@@ -257,11 +257,12 @@ impl Worker {
             question,
             Arc::clone(&dispatcher.overview),
             dispatcher.routing.as_ref().map(Arc::clone),
+            move |answer| answer.reply(protocol),
         );
         let worker = Rc::clone(self);
         spawn_local(async move {
             let answer = answer.await;
-            worker.event(|dispatcher| dispatcher.told_of_proxy(target, protocol, answer));
+            worker.event(|dispatcher| dispatcher.told_of_proxy(target, answer));
         });
     }
 

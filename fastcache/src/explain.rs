@@ -105,12 +105,20 @@ fn run(settings: &Settings, keys: &[OsString]) -> anyhow::Result<()> {
     let query: Vec<String> = keys.map(|key| format!("key={key}")).collect();
     let url = format!("{}/explain?{}", settings.text("proxy").trim_end_matches('/'), query.join("&"));
     let answer = http_get(&url, settings.duration("timeout"))?;
-    let json: Value = serde_json::from_str(&answer.body)
-        .map_err(|error| anyhow::anyhow!("{url} did not answer JSON: {error}"))?;
+    let parsed = serde_json::from_str(&answer.body);
+    // Before it is read: HTTP's own refusals (a URL that is too long) are not in JSON.
+    anyhow::ensure!(
+        answer.status == 200 || parsed.is_ok(),
+        "{} answered status {}",
+        asked(&url),
+        answer.status
+    );
+    let json: Value =
+        parsed.map_err(|error| anyhow::anyhow!("{} did not answer JSON: {error}", asked(&url)))?;
     if let Some(problem) = json.get("error").and_then(Value::as_str) {
         anyhow::bail!("{problem} (asked at {}; it must be a proxy's admin port)", settings.text("proxy"));
     }
-    anyhow::ensure!(answer.status == 200, "{url} answered status {}", answer.status);
+    anyhow::ensure!(answer.status == 200, "{} answered status {}", asked(&url), answer.status);
     let text = if settings.switch("json") {
         serde_json::to_string_pretty(&json)?
     } else {
@@ -118,6 +126,11 @@ fn run(settings: &Settings, keys: &[OsString]) -> anyhow::Result<()> {
     };
     daemon::print(&text);
     Ok(())
+}
+
+/// The address without the keys, of which there may be thousands.
+fn asked(url: &str) -> &str {
+    url.split('?').next().unwrap_or(url)
 }
 
 fn sentences(told: &Told) -> String {

@@ -10,7 +10,7 @@ use commands::Class;
 use crate::dispatch::Dispatcher;
 use crate::link::LinkId;
 use crate::link::failure::Failure;
-use crate::link::pipeline::Waiter;
+use crate::link::pipeline::{Past, Waiter};
 use crate::target::{Receiver, Target};
 
 impl Dispatcher {
@@ -62,7 +62,9 @@ impl Dispatcher {
         // What was passed on in pieces took as long as its client liked, and its last one may look like an error.
         let is_whole = entry.download.is_none();
         let is_timed = is_whole && !entry.takes_upload();
-        entry.traffic.answered(took, is_timed && waiter.class != Class::Blocking);
+        // A node is not blamed for the time before it could be asked.
+        let is_nodes_time = waiter.class != Class::Blocking && waiter.past == Past::None;
+        entry.traffic.answered(took, is_timed && is_nodes_time);
         if is_timed {
             class.durations.observe(took);
         }

@@ -101,7 +101,7 @@ impl Dispatcher {
             Err(text) => return self.lose_upload(id, since, text.to_owned()),
         };
         match link {
-            Some(link) if self.links[link].up => self.open_upload(id, link, command.class, since),
+            Some(link) if self.links[link].up => self.open_upload(id, link, command.class, key, since),
             Some(link) => self.await_upload(id, link, since),
             None => Passage::Later,
         }
@@ -134,7 +134,14 @@ impl Dispatcher {
         Some(link)
     }
 
-    fn open_upload(&mut self, id: ClientId, link: LinkId, class: Class, since: Instant) -> Passage {
+    fn open_upload(
+        &mut self,
+        id: ClientId,
+        link: LinkId,
+        class: Class,
+        key: &[u8],
+        since: Instant,
+    ) -> Passage {
         let node = self.links[link].node.clone();
         let Some(client) = self.client(id) else { return Passage::Closed };
         let target = Target::client(id, client.expect());
@@ -142,6 +149,9 @@ impl Dispatcher {
         client.upload = Some(Upload::new(since, Way::Flowing { link, node, target, class }));
         self.stats.requests += 1;
         self.published.traffic.class(class).requests.add(1);
+        if self.stats.requests >= self.sample_at {
+            self.sample_key(Some(key));
+        }
         Passage::Open
     }
 
@@ -149,7 +159,9 @@ impl Dispatcher {
     fn await_upload(&mut self, id: ClientId, link: LinkId, since: Instant) -> Passage {
         let now = self.now;
         if matches!(self.way_of(id), Some(Way::Waiting { deadline, .. }) if *deadline < now) {
-            let text = self.unanswered(&self.links[link].node, since, "was not executed");
+            let node = self.links[link].node.clone();
+            let text = self.unanswered(&node, since, "was not executed");
+            self.count_expired(&node);
             self.drop_pinned(link);
             return self.lose_upload(id, since, text);
         }

@@ -206,8 +206,13 @@ impl Bench {
 
 impl Bench {
     pub(crate) fn send_value(&mut self, client: ClientId, key: &str, value: &str) {
+        self.send_words(client, &["SET", key, value]);
+    }
+
+    /// Sends a request, as a program would: it may be longer than a line.
+    pub(crate) fn send_words(&mut self, client: ClientId, words: &[&str]) {
         let mut wire = Vec::new();
-        resp::encode_request(&mut wire, [&b"SET"[..], key.as_bytes(), value.as_bytes()].into_iter());
+        resp::encode_request(&mut wire, words.iter().map(|word| word.as_bytes()));
         let mut scanner = RequestScanner::new(Limits::default());
         scanner.scan(&wire).unwrap().unwrap();
         self.worker.request(client, &scanner.request(&wire));
@@ -227,7 +232,8 @@ impl Bench {
             let (overview, routing) = (Arc::clone(&self.worker.overview), self.worker.routing.clone());
             let now = (self.worker.now, SystemTime::now());
             let answer = inquiry.question.answer(&overview, routing.as_deref(), now.0, now.1);
-            self.worker.told_of_proxy(inquiry.target, inquiry.protocol, answer);
+            let reply = answer.map(|answer| answer.reply(inquiry.protocol));
+            self.worker.told_of_proxy(inquiry.target, reply);
         }
         self.read(client)
     }

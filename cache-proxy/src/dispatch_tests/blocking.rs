@@ -34,10 +34,10 @@ fn a_blocked_client_keeps_nobody_waiting() {
     assert_eq!(bench.sent("n1"), ["RPUSH k v"]);
     bench.answer("n1", ":1\r\n");
     assert_eq!((bench.read(other), bench.read(client)), (":1\r\n".to_owned(), String::new()));
-    assert_eq!(bench.worker.blocked_clients(), 1);
+    assert_eq!(bench.worker.stats.blocked_clients, 1);
     bench.worker.reply(link, b"*2\r\n$1\r\nk\r\n$1\r\nv\r\n").unwrap();
     assert_eq!(bench.read(client), "*2\r\n$1\r\nk\r\n$1\r\nv\r\n");
-    assert_eq!(bench.worker.blocked_clients(), 0);
+    assert_eq!(bench.worker.stats.blocked_clients, 0);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn what_a_node_may_have_given_of_a_key_that_it_keeps_is_not_asked_of_others() {
     assert!(closed(&mut bench).contains(&link));
     let reply = bench.read(client);
     assert!(reply.ends_with("the command may have been executed\r\n"), "{reply}");
-    assert_eq!((bench.worker.blocked_clients(), bench.worker.hold.len()), (0, 0));
+    assert_eq!((bench.worker.stats.blocked_clients, bench.worker.hold.len()), (0, 0));
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_node_that_stays_away_is_an_error_in_the_end() {
     bench.wait(Duration::from_millis(1_100));
     assert!(bench.read(client).contains("was not executed"));
     assert!(closed(&mut bench).contains(&link));
-    assert_eq!(bench.worker.blocked_clients(), 0);
+    assert_eq!(bench.worker.stats.blocked_clients, 0);
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_proxy_that_leaves_answers_who_is_blocked() {
     bench.worker.reply(other, b"_\r\n").unwrap();
     let element = "*2\r\n$1\r\nk\r\n$1\r\nv\r\n".to_owned();
     assert_eq!((bench.read(client), bench.read(waiting)), (element, "_\r\n".to_owned()));
-    assert_eq!(bench.worker.blocked_clients(), 0);
+    assert_eq!(bench.worker.stats.blocked_clients, 0);
     bench.send(client, "BLPOP k 0");
     assert_eq!(bench.read(client), "*-1\r\n");
 }
@@ -271,7 +271,7 @@ fn a_proxy_that_leaves_does_not_wait_for_a_node_that_unblocks_nobody() {
     assert_eq!(bench.read(client), "");
     bench.worker.unblock_rest();
     assert_eq!(bench.read(client), "*-1\r\n");
-    assert!(closed(&mut bench).contains(&link) && bench.worker.blocked_clients() == 0);
+    assert!(closed(&mut bench).contains(&link) && bench.worker.stats.blocked_clients == 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod bench;
 mod blocking;
 mod bounds;
 mod clients;
+mod counting;
 mod download;
 mod failover;
 mod fan_out;

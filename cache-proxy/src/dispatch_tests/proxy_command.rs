@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use cluster::SlotCount;
 use serde_json::Value;
 
 use super::Bench;
 use crate::explain::answer::Answer;
 use crate::explain::question::{Question, Unanswered};
+use crate::outbox::RareWork;
 use crate::target::ClientId;
 
 /// What the admin port would answer.
@@ -106,9 +108,41 @@ fn what_makes_no_sense_is_refused_in_words() {
     let none = "-LOADING the proxy has no view of the cluster yet\r\n";
     assert_eq!(bench.inquire(client, "PROXY VIEW"), none);
     assert_eq!(bench.inquire(client, "PROXY SLOWLOG LEN"), ":0\r\n", "needs no view");
-    let keys = vec![b"k".to_vec(); 1_001];
-    let too_many = Unanswered::Asked("1001 keys at once are more than 1000".to_owned());
-    assert_eq!(answer(&bench, &Question::Explain(keys)), Err(too_many));
+}
+
+#[test]
+fn what_is_too_much_is_refused_before_it_is_copied() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    let many = " k".repeat(1_001);
+    let text = "1001 names at once are more than 1000";
+    let over_http =
+        [Question::Explain(vec![b"k".to_vec(); 1_001]), Question::Simulate(vec!["k".into(); 1_001])];
+    for question in over_http {
+        assert_eq!(answer(&bench, &question), Err(Unanswered::Asked(text.to_owned())));
+    }
+    bench.send(client, &format!("PROXY EXPLAIN{many}"));
+    bench.send(client, &format!("PROXY SIMULATE DOWN{many}"));
+    bench.send_words(client, &["PROXY", "EXPLAIN", &"k".repeat(64 * 1024)]);
+    let asked = |work: &RareWork| matches!(work, RareWork::Ask(_));
+    assert!(!bench.worker.outbox.rare.iter().any(asked));
+    let told = bench.read(client);
+    let (first, rest) = told.split_once("\r\n").unwrap();
+    assert_eq!(first, format!("-ERR {text}"));
+    assert!(rest.starts_with("-ERR 1001 names") && rest.contains("longer than 65536 bytes"), "{rest}");
+    let long = bench.inquire(client, &format!("PROXY SIMULATE DOWN {}", "n".repeat(60_000)));
+    assert!(long.len() < 200, "{long}");
+}
+
+#[test]
+fn a_large_value_and_a_transaction_are_among_the_samples() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    for _ in 0..100 {
+        ["MULTI", "SET k v", "DISCARD"].iter().for_each(|line| bench.send(client, line));
+    }
+    let samples = bench.worker.published.samples.load(SlotCount::new(1024).unwrap(), bench.worker.now);
+    assert!(samples.samples() > 0, "none of 100 queued commands");
 }
 
 #[test]
@@ -166,6 +200,7 @@ fn what_is_simulated_is_what_happens() {
     }
     let down = |ids: &[&str]| Question::Simulate(ids.iter().map(|id| (*id).to_owned()).collect());
     let told = json(&bench, &down(&["n2"]));
+    assert_eq!(told["nodeShare"], 0.2);
     let moved = &told["moved"];
     let share = moved["loadShare"].as_f64().unwrap();
     assert!((0.65..0.85).contains(&share), "three in four requests were for n2: {told}");
@@ -183,7 +218,8 @@ fn what_is_simulated_is_what_happens() {
     let stand_in = bench.node_of(&hot);
     assert_eq!(of_node(&told, &stand_in)["gets"]["loadShare"], moved["loadShare"]);
     // It is out already.
-    assert_eq!(json(&bench, &down(&["n2"]))["moved"]["slots"], 0);
+    let out = json(&bench, &down(&["n2"]));
+    assert_eq!((&out["moved"]["slots"], &out["nodeShare"]), (&0.into(), &0.0.into()));
     let all = json(&bench, &down(&["n1", "n2", "n3", "n4", "n5"]));
     assert_eq!((&all["served"], &all["moved"]), (&false.into(), &Value::Null));
 }
@@ -227,6 +263,15 @@ fn a_request_that_is_given_up_is_slow_and_has_no_time_of_the_node() {
     assert!(bench.read(client).starts_with("-UNAVAILABLE"));
     let told = json(&bench, &Question::SlowLog(10))[0].clone();
     assert_eq!((&told["totalMicros"], &told["nodeMicros"]), (&2_000_000.into(), &Value::Null));
+    assert_eq!(told["resent"], false);
+    bench.connect_links();
+    bench.send(client, &format!("INCR {key}"));
+    bench.sent("n1");
+    bench.worker.now += Duration::from_secs(1);
+    bench.fail("n1");
+    bench.wait(Duration::from_secs(2));
+    assert!(bench.read(client).contains("may have been executed"));
+    assert_eq!(json(&bench, &Question::SlowLog(1))[0]["resent"], true, "it had been sent");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use cluster::Routing;
@@ -15,6 +16,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::json;
 use tokio::sync::watch;
 
+use crate::explain::answer::Answer;
 use crate::explain::desk;
 use crate::explain::overview::Overview;
 use crate::explain::proxy_command::{SLOW_REQUESTS, slow_requests};
@@ -59,8 +61,10 @@ async fn slow_log(asked: State<Asked>, RawQuery(query): RawQuery) -> Response {
 
 async fn answer(asked: &Asked, question: Question) -> Response {
     let routing = asked.routing.borrow().clone();
-    match desk::ask(question, Arc::clone(&asked.overview), routing).await {
-        Ok(answer) => Json(answer).into_response(),
+    let json = |answer: &Answer| serde_json::to_vec(answer);
+    match desk::ask(question, Arc::clone(&asked.overview), routing, json).await {
+        Ok(Ok(json)) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Ok(Err(error)) => problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
         Err(why @ Unanswered::Asked(_)) => problem(StatusCode::BAD_REQUEST, &why.to_string()),
         Err(why @ Unanswered::NoView) => problem(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()),
         Err(why @ Unanswered::Failed) => problem(StatusCode::INTERNAL_SERVER_ERROR, &why.to_string()),

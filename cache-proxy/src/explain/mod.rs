@@ -27,8 +27,12 @@ use crate::metrics::tally::{self, NodeTally};
 pub(crate) fn keys(overview: &Overview, routing: &Routing, keys: &[Vec<u8>]) -> Answer {
     let nodes = tally::nodes(&overview.workers);
     let connections = |node: &ViewNode| nodes.get(&node.node_id).map_or(0, |tally| tally.links_up);
-    let serving = |key: &Vec<u8>| routing.serving(routing.slot(key));
-    let together = keys.iter().all(|key| serving(key) == serving(&keys[0]));
+    let place = |key: &Vec<u8>| {
+        let slot = routing.slot(key);
+        // Where nobody serves, only keys of one slot are sure to be together.
+        routing.serving(slot).ok_or(slot)
+    };
+    let together = keys.iter().all(|key| place(key) == place(&keys[0]));
     Answer::Fields(vec![
         ("proxy", overview.config.proxy_id.as_str().into()),
         ("epoch", routing.epoch().into()),

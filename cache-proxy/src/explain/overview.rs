@@ -24,14 +24,14 @@ pub(crate) struct Overview {
     pub(crate) workers: Box<[Arc<Published>]>,
     pub(crate) slow_log: SlowLog,
     /// Taken by whoever works on a question.
-    pub(crate) desk: Semaphore,
+    pub(crate) desk: Arc<Semaphore>,
 }
 
 impl Overview {
     /// Of a proxy with so many workers that starts now.
     pub(crate) fn new(config: Arc<Config>, workers: usize, now: Instant) -> Self {
         let workers = (0..workers).map(|_| Arc::new(Published::new(now))).collect();
-        Self { config, workers, slow_log: SlowLog::default(), desk: Semaphore::new(AT_A_TIME) }
+        Self { config, workers, slow_log: SlowLog::default(), desk: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
     /// The epoch that every worker routes by, or has passed.

@@ -2,11 +2,10 @@
 //! client sends means what it means in Redis.
 
 use commands::Command;
-use resp::{Encoder, Protocol, Request};
+use resp::{Encoder, Request};
 
 use crate::dispatch::{Dispatcher, Job};
-use crate::explain::answer::Answer;
-use crate::explain::question::{Question, Unanswered};
+use crate::explain::question::{MOST_BYTES, Question, Unanswered, too_many};
 use crate::outbox::{Inquiry, RareWork};
 use crate::plan::refuse::NO_VIEW;
 use crate::target::Target;
@@ -28,7 +27,7 @@ const FORMS: [(&str, &str, &str); 8] = [
     (
         "SIMULATE DOWN",
         " <node> [<node> ...]",
-        "Share of the slots and of the present load that would move, and to which nodes.",
+        "Share of the slots and of the present load that would move, and to which nodes, if they were drained.",
     ),
     (
         "SLOWLOG GET",
@@ -69,23 +68,26 @@ impl Dispatcher {
     }
 
     /// Gives the answer to whoever asked.
-    pub(crate) fn told_of_proxy(
-        &mut self,
-        target: Target,
-        protocol: Protocol,
-        answer: Result<Answer, Unanswered>,
-    ) {
+    pub(crate) fn told_of_proxy(&mut self, target: Target, answer: Result<Vec<u8>, Unanswered>) {
         match answer {
-            Ok(answer) => self.deliver(target, &answer.reply(protocol)),
+            Ok(reply) => self.deliver(target, &reply),
             Err(Unanswered::NoView) => self.fail(target, NO_VIEW),
             Err(why) => self.fail(target, &format!("ERR {why}")),
         }
     }
 }
 
-/// What a request asks, or why that cannot be told.
-fn question(command: &Command, request: &Request<'_>) -> Result<Question, &'static str> {
+/// What a request asks, or why that cannot be told. What is too much is not copied first.
+fn question(command: &Command, request: &Request<'_>) -> Result<Question, String> {
     let rest = || request.args().skip(2);
+    if request.wire().len() > MOST_BYTES {
+        return Err(format!("the question is longer than {MOST_BYTES} bytes"));
+    }
+    // After DOWN, too.
+    let words = if command.short_name() == "simulate" { 3 } else { 2 };
+    if let Some(text) = too_many(request.len().saturating_sub(words)) {
+        return Err(text);
+    }
     match command.short_name() {
         "explain" => Ok(Question::Explain(rest().map(<[u8]>::to_vec).collect())),
         "nodes" => Ok(Question::Nodes),
@@ -94,8 +96,8 @@ fn question(command: &Command, request: &Request<'_>) -> Result<Question, &'stat
             let ids = rest().skip(1).map(|id| String::from_utf8_lossy(id).into_owned());
             Ok(Question::Simulate(ids.collect()))
         }
-        "slowlog" => slow_log(request),
-        _ => Err(SYNTAX),
+        "slowlog" => slow_log(request).map_err(str::to_owned),
+        _ => Err(SYNTAX.to_owned()),
     }
 }
 

@@ -10,8 +10,11 @@ use crate::explain::answer::Answer;
 use crate::explain::overview::Overview;
 use crate::{explain, explain::simulate};
 
-/// Keys explained at a time. Whoever asks for more has not asked for what a person reads.
-const MOST_KEYS: usize = 1_000;
+/// Keys or nodes asked about at a time. Whoever asks for more has not asked for what a person reads.
+const MOST_NAMES: usize = 1_000;
+
+/// Bytes of a question: as many as the admin port takes in a URL.
+pub(crate) const MOST_BYTES: usize = 64 * 1024;
 
 /// A question, or the one order that there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +50,15 @@ pub(crate) enum Unanswered {
 }
 
 impl Question {
+    /// Keys or nodes that it names.
+    fn names(&self) -> usize {
+        match self {
+            Self::Explain(keys) => keys.len(),
+            Self::Simulate(ids) => ids.len(),
+            _ => 0,
+        }
+    }
+
     /// Answers it. `now` and `clock` are the same moment.
     ///
     /// # Errors
@@ -59,11 +71,11 @@ impl Question {
         clock: SystemTime,
     ) -> Result<Answer, Unanswered> {
         let routing = || routing.ok_or(Unanswered::NoView);
+        if let Some(text) = too_many(self.names()) {
+            return Err(Unanswered::Asked(text));
+        }
         match self {
             Self::Explain(keys) if keys.is_empty() => asked("which key?"),
-            Self::Explain(keys) if keys.len() > MOST_KEYS => {
-                asked(&format!("{} keys at once are more than {MOST_KEYS}", keys.len()))
-            }
             Self::Explain(keys) => Ok(explain::keys(overview, routing()?, keys)),
             Self::Nodes => Ok(explain::nodes(overview, routing()?, now)),
             Self::View => Ok(explain::view(overview, routing()?, now)),
@@ -84,6 +96,11 @@ impl Question {
             }
         }
     }
+}
+
+/// Why so many names are too many, if they are.
+pub(crate) fn too_many(names: usize) -> Option<String> {
+    (names > MOST_NAMES).then(|| format!("{names} names at once are more than {MOST_NAMES}"))
 }
 
 fn asked(text: &str) -> Result<Answer, Unanswered> {

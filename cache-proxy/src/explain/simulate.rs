@@ -8,7 +8,7 @@
 
 use cluster::{NodeIndex, Routing};
 
-use crate::explain::answer::{Answer, rounded};
+use crate::explain::answer::{Answer, rounded, shown};
 use crate::explain::slot_samples::Load;
 
 /// Slots and requests a second.
@@ -31,7 +31,7 @@ struct Outcome {
 /// The id that no node has.
 pub(crate) fn down(routing: &Routing, ids: &[String], load: &Load) -> Result<Answer, String> {
     let index = |id: &String| {
-        let unknown = || format!("no node of the view is called '{id}'");
+        let unknown = || format!("no node of the view is called '{}'", shown(id.as_bytes()));
         routing.index_of(id).ok_or_else(unknown)
     };
     let out = ids.iter().map(index).collect::<Result<Vec<_>, _>>()?;
@@ -39,6 +39,7 @@ pub(crate) fn down(routing: &Routing, ids: &[String], load: &Load) -> Result<Ans
     let mut fields = vec![
         ("epoch", routing.epoch().into()),
         ("down", ids.iter().map(|id| id.as_str().into()).collect()),
+        ("nodeShare", share(routing, &out).into()),
         ("samples", load.samples().into()),
         ("requestsPerSecond", rounded(load.total(), 1).into()),
     ];
@@ -50,6 +51,13 @@ pub(crate) fn down(routing: &Routing, ids: &[String], load: &Load) -> Result<Ans
     fields.push(("moved", part(&outcome.moved, slots, load.total())));
     fields.push(("nodes", receivers(routing, &outcome, slots, load.total())));
     Ok(Answer::Fields(fields))
+}
+
+/// How many of the nodes in service would go. When many fail at once the health service freezes the routing.
+fn share(routing: &Routing, out: &[NodeIndex]) -> f64 {
+    let in_service = || (0..).map(NodeIndex).zip(routing.nodes()).filter(|(_, node)| node.routable);
+    let going = in_service().filter(|(index, _)| out.contains(index)).count();
+    rounded(going as f64 / in_service().count().max(1) as f64, 4)
 }
 
 /// `None`: nobody would be left.
@@ -80,10 +88,15 @@ fn receivers(routing: &Routing, outcome: &Outcome, slots: u64, rate: f64) -> Ans
             ("node", node.node_id.as_str().into()),
             ("gets", part(gets, slots, rate)),
             ("serves", part(now, slots, rate)),
-            ("growth", rounded((now.slots + gets.slots) as f64 / now.slots.max(1) as f64, 3).into()),
+            ("growth", growth(now.slots, gets.slots).into()),
         ])
     };
     each.into_iter().map(row).collect()
+}
+
+/// What a node would serve over what it serves; `None` when that is nothing.
+fn growth(now: u64, gets: u64) -> Option<f64> {
+    (now > 0).then(|| rounded((now + gets) as f64 / now as f64, 3))
 }
 
 fn part(part: &Part, slots: u64, rate: f64) -> Answer {
@@ -100,5 +113,15 @@ impl std::ops::AddAssign for Part {
     fn add_assign(&mut self, other: Self) {
         self.slots += other.slots;
         self.rate += other.rate;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_begins_at_nothing_grows_by_no_factor() {
+        assert_eq!((growth(0, 1_311), growth(100, 50)), (None, Some(1.5)));
     }
 }

@@ -26,8 +26,12 @@ const ONE_IN: u64 = 16;
 /// What is older is no present load.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// A rate is not told from less: a burst of milliseconds is no rate.
+/// A proxy that has just begun has at most this time to tell a rate from: a burst of milliseconds is no rate.
 const LEAST_SPAN: Duration = Duration::from_secs(1);
+
+/// A full ring has seen 65 536 requests, which tell a rate also when they came within milliseconds; the times of
+/// samples are no finer.
+const LEAST_FULL_SPAN: Duration = Duration::from_millis(10);
 
 /// Bits of a sample that are its slot; above them are milliseconds since the start, and the highest bit is set.
 const SLOT_BITS: u32 = MAX_SLOTS.trailing_zeros();
@@ -83,8 +87,11 @@ impl SlotSamples {
             samples.filter(|sample| sample & TAKEN != 0 && age(*sample) <= WINDOW).collect();
         let oldest = fresh.iter().map(|sample| age(*sample)).max().unwrap_or_default();
         // A ring that has not been filled within the window holds all that there was in it.
-        let span = if fresh.len() == KEPT { oldest } else { WINDOW.min(since_start) };
-        let rate = ONE_IN as f64 / span.max(LEAST_SPAN).as_secs_f64();
+        let span = match fresh.len() {
+            KEPT => oldest.max(LEAST_FULL_SPAN),
+            _ => WINDOW.min(since_start).max(LEAST_SPAN),
+        };
+        let rate = ONE_IN as f64 / span.as_secs_f64();
         let slot = |sample: u64| {
             let finest = (sample & (u64::from(MAX_SLOTS) - 1)) as u32;
             Slot(finest / (MAX_SLOTS / slots.get()))
@@ -119,12 +126,17 @@ impl Dispatcher {
     /// Notes which slot is asked for.
     #[cold]
     pub(crate) fn sample(&mut self, command: &Command, request: &Request<'_>) {
-        self.sample_at = self.stats.requests + SlotSamples::pause(self.stats.requests);
-        let Some(routing) = &self.routing else { return };
         let keys = command.keys(request.len(), |index| request.arg(index));
-        if let Some(first) = keys.ok().and_then(|mut keys| keys.next()) {
+        let first = keys.ok().and_then(|mut keys| keys.next());
+        self.sample_key(first.map(|first| request.arg(first)));
+    }
+
+    /// Notes the slot of a request's first key, if it has one.
+    pub(crate) fn sample_key(&mut self, key: Option<&[u8]>) {
+        self.sample_at = self.stats.requests + SlotSamples::pause(self.stats.requests);
+        if let (Some(routing), Some(key)) = (&self.routing, key) {
             let slots = routing.ring().slots();
-            self.published.samples.take(slots.slot(request.arg(first)), slots, self.now);
+            self.published.samples.take(slots.slot(key), slots, self.now);
         }
     }
 }
@@ -175,6 +187,22 @@ mod tests {
         assert_eq!(load.samples(), KEPT);
         // A sample each millisecond.
         assert!((load.total() / 16_000.0 - 1.0).abs() < 0.01, "{}", load.total());
+    }
+
+    #[test]
+    fn a_busy_worker_is_told_from_one_that_is_not() {
+        let start = Instant::now();
+        let load = |per_milli: u32| {
+            let samples = SlotSamples::new(start);
+            let at = |number: u32| start + Duration::from_micros(1_000) * (number / per_milli);
+            (0..20_000).for_each(|number| samples.take(Slot(1), slots(1024), at(number)));
+            samples.load(slots(1024), at(20_000))
+        };
+        let (busy, quiet) = (load(50), load(5));
+        // Fifty samples each millisecond.
+        assert!((busy.total() / 800_000.0 - 1.0).abs() < 0.02, "{}", busy.total());
+        let sum = Load::sum([busy, quiet].into_iter());
+        assert!((sum.total() / 880_000.0 - 1.0).abs() < 0.02, "{}", sum.total());
     }
 
     #[test]

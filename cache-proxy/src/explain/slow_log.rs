@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use cluster::NodeId;
@@ -19,8 +19,8 @@ use resp::{Limits, RequestScanner};
 use crate::dispatch::Dispatcher;
 use crate::explain::answer::{Answer, shown};
 use crate::link::LinkId;
-use crate::link::hold::Held;
-use crate::link::pipeline::Waiter;
+use crate::link::hold::{Held, Sent};
+use crate::link::pipeline::{Past, Waiter};
 use crate::target::Target;
 
 /// One slow request.
@@ -53,7 +53,7 @@ pub(crate) struct SlowLog {
 #[derive(Debug, Default)]
 struct Ring {
     /// The newest last, each with its number.
-    entries: VecDeque<(u64, SlowRequest)>,
+    entries: VecDeque<(u64, Arc<SlowRequest>)>,
     /// Number of the next one.
     next: u64,
 }
@@ -61,6 +61,7 @@ struct Ring {
 impl SlowLog {
     /// Adds a request before which so many were left out, and forgets the oldest beyond `most`.
     fn push(&self, request: SlowRequest, left_out: u64, most: usize) {
+        let request = Arc::new(request);
         let mut ring = self.lock();
         let number = ring.next + left_out;
         ring.next = number + 1;
@@ -70,8 +71,8 @@ impl SlowLog {
         }
     }
 
-    /// The newest `most`, the newest first.
-    pub(crate) fn newest(&self, most: usize) -> Vec<(u64, SlowRequest)> {
+    /// The newest `most`, the newest first. Not copied: a worker may wait for the lock.
+    pub(crate) fn newest(&self, most: usize) -> Vec<(u64, Arc<SlowRequest>)> {
         self.lock().entries.iter().rev().take(most).cloned().collect()
     }
 
@@ -132,7 +133,7 @@ impl Dispatcher {
         let of_node = self.now.saturating_duration_since(written).min(total);
         let request = SlowRequest {
             of_node: Some(of_node),
-            resent: waiter.tried,
+            resent: waiter.past == Past::Tried,
             ..self.slow_request(wire, waiter.target, total, link.node.clone())
         };
         self.overview.slow_log.push(request, left_out, self.config.slowlog_max_len);
@@ -145,7 +146,10 @@ impl Dispatcher {
             return;
         }
         let Some(left_out) = self.slow_quota.take(self.now) else { return };
-        let request = self.slow_request(&held.wire, held.target, total, held.node.clone());
+        let request = SlowRequest {
+            resent: held.sent != Sent::Nowhere,
+            ..self.slow_request(&held.wire, held.target, total, held.node.clone())
+        };
         self.overview.slow_log.push(request, left_out, self.config.slowlog_max_len);
     }
 

@@ -14,7 +14,7 @@ use commands::Class;
 use crate::dispatch::Dispatcher;
 use crate::link::hold::{Held, Sent, Via};
 use crate::link::pin::Pin;
-use crate::link::pipeline::Waiter;
+use crate::link::pipeline::{Past, Waiter};
 use crate::link::{Link, LinkId};
 use crate::target::ClientId;
 
@@ -129,7 +129,7 @@ impl Dispatcher {
         }
         let (node, protocol, via) = (link.node.clone(), link.protocol, Via::of(id, link));
         let deadline = self.deadline(waiter.since, self.links[id].down_since);
-        let sent = if waiter.tried { Sent::Elsewhere } else { Sent::Nowhere };
+        let sent = if waiter.past == Past::Tried { Sent::Elsewhere } else { Sent::Nowhere };
         let Waiter { target, since, class, bound, .. } = waiter;
         self.hold(Held { wire, target, protocol, class, since, deadline, bound, node, sent, via });
     }

@@ -95,11 +95,6 @@ impl Dispatcher {
             self.deliver(target, null_in(protocol));
         }
     }
-
-    /// Clients that are blocked now.
-    pub(crate) fn blocked_clients(&self) -> usize {
-        self.clients.iter().filter(|(_, client)| client.blocked_on.is_some()).count()
-    }
 }
 
 /// What Redis answers to a blocking request whose time is up.

@@ -15,7 +15,7 @@ use crate::link::blocking::null_in;
 use crate::link::failure::Failure;
 use crate::link::hold::{Held, Sent, Via};
 use crate::link::pin::{self, IdlePins, Pin};
-use crate::link::pipeline::{Pipeline, Waiter};
+use crate::link::pipeline::{Past, Pipeline, Waiter};
 use crate::link::{Link, LinkId};
 use crate::outbox::{RareWork, Suspicion};
 use crate::target::{Receiver, Target};
@@ -59,8 +59,8 @@ impl Dispatcher {
                 continue;
             }
             self.stats.resent += u64::from(held.sent != Sent::Nowhere);
-            let (bound, tried) = (held.bound, held.sent != Sent::Nowhere);
-            let waiter = Waiter { bound, tried, ..Waiter::new(held.target, held.since, held.class) };
+            let (bound, past) = (held.bound, held.past());
+            let waiter = Waiter { bound, past, ..Waiter::new(held.target, held.since, held.class) };
             if held.is_unit() {
                 self.push_unit(id, &held.wire, waiter);
             } else if let Some(link) = self.links.get_mut(id) {
@@ -88,7 +88,6 @@ impl Dispatcher {
             // A node may close a connection that nobody uses.
             return self.drop_pinned(id);
         }
-        self.stats.link_failures += 1;
         link.traffic.link_failures.add(1);
         if let Some(kind) = failure.kind() {
             let (node, detail) = (link.node.clone(), failure.to_string());
@@ -182,10 +181,10 @@ impl Dispatcher {
             let waiter = request.waiter;
             // Who was blocked waited for an element; for the node it waits from now on.
             let since = if was_blocked { self.now } else { waiter.since };
-            let sent = match (request.sent, waiter.tried) {
+            let sent = match (request.sent, waiter.past) {
                 (true, _) => Sent::Here,
-                (false, true) => Sent::Elsewhere,
-                (false, false) => Sent::Nowhere,
+                (false, Past::Tried) => Sent::Elsewhere,
+                (false, Past::None | Past::Held) => Sent::Nowhere,
             };
             Held {
                 wire: request.wire.to_vec(),
@@ -209,7 +208,6 @@ impl Dispatcher {
         self.stats.epoch = routing.epoch();
         self.published.set_view(self.now);
         self.link_of = vec![[None; 2]; routing.nodes().len()];
-        self.published.traffic.keep(|id| routing.index_of(id.as_str()).is_some());
         self.idle_pins = IdlePins::of(routing.nodes().len());
         self.subscriber_links = vec![None; routing.nodes().len()];
         let ids: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
@@ -237,6 +235,8 @@ impl Dispatcher {
         for (node, protocol) in self.hold.awaited_links() {
             self.send_held_for(&node, protocol);
         }
+        // Last: until here nodes that have left lost their links, which is counted.
+        self.published.traffic.keep(|id| routing.index_of(id.as_str()).is_some());
     }
 
     /// Puts a link in its place in the new routing.
@@ -292,18 +292,17 @@ impl Dispatcher {
         if !held.may_repeat() {
             return self.expire(&held);
         }
-        self.stats.resent += 1;
         if is_watched(&held) {
             return self.deliver(held.target, null_in(held.protocol));
         }
+        self.stats.resent += u64::from(held.sent != Sent::Nowhere);
         let mut scanner = RequestScanner::new(Limits::default());
         let Ok(Some(_)) = scanner.scan(&held.wire) else {
             return self.fail(held.target, "ERR the proxy held a request that it cannot read");
         };
         let request = scanner.request(&held.wire);
         let (target, protocol, class, since) = (held.target, held.protocol, held.class, held.since);
-        let tried = held.sent != Sent::Nowhere;
-        let job = Job { request: &request, target, protocol, class, since, tried };
+        let job = Job { request: &request, target, protocol, class, since, past: held.past() };
         if held.is_unit() {
             self.resend_unit(&held.wire, &job);
         } else if let Some(command) = request.get(0).and_then(commands::lookup) {
@@ -377,11 +376,22 @@ impl Dispatcher {
         )
     }
 
+    /// Counts a request that is given up.
+    pub(crate) fn note_expired(&mut self, held: &Held) {
+        self.count_expired(&held.node);
+        self.note_given_up(held);
+    }
+
+    pub(crate) fn count_expired(&mut self, node: &NodeId) {
+        self.stats.expired += 1;
+        if let Some(traffic) = self.published.traffic.known(node) {
+            traffic.expired.add(1);
+        }
+    }
+
     /// Gives up a request: says what is known of it.
     fn expire(&mut self, held: &Held) {
-        self.stats.expired += 1;
-        self.published.traffic.node(&held.node).expired.add(1);
-        self.note_given_up(held);
+        self.note_expired(held);
         let executed = match held.sent {
             Sent::Nowhere => "was not executed",
             Sent::Elsewhere | Sent::Here => "may have been executed",

@@ -14,6 +14,7 @@ use commands::Class;
 use resp::Protocol;
 
 use crate::link::pin::Pin;
+use crate::link::pipeline::Past;
 use crate::link::{Link, LinkId};
 use crate::target::{Receiver, Target};
 use crate::transaction::unit;
@@ -88,6 +89,11 @@ impl Held {
             // A second run must change nothing, and answer the same.
             Sent::Here => unit::is_repeatable(&self.wire),
         }
+    }
+
+    /// As whoever sends it is to know it.
+    pub(crate) fn past(&self) -> Past {
+        if self.sent == Sent::Nowhere { Past::Held } else { Past::Tried }
     }
 
     /// Whether it is a whole transaction.

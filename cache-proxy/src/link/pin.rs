@@ -90,6 +90,7 @@ impl Dispatcher {
             Some(id) => id,
             None => self.open_link(node, protocol)?,
         };
+        self.stats.blocked_clients += u64::from(matches!(pin, Pin::Blocked(_)));
         let link = &mut self.links[id];
         link.pin = Some(pin);
         link.suspected = None;
@@ -158,6 +159,7 @@ impl Dispatcher {
     pub(crate) fn forget_pin(&mut self, pin: Pin) {
         match pin {
             Pin::Blocked(id) => {
+                self.stats.blocked_clients -= 1;
                 if let Some(client) = self.client(id) {
                     client.blocked_on = None;
                 }

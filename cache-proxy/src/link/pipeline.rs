@@ -31,8 +31,19 @@ pub(crate) struct Waiter {
     pub(crate) class: Class,
     /// Whether it was meant for this node and no other: a part of a `DBSIZE`, not a `GET`.
     pub(crate) bound: bool,
-    /// Whether another node may have executed it before.
-    pub(crate) tried: bool,
+    /// Where it has been before.
+    pub(crate) past: Past,
+}
+
+/// Where a request has been before it is put on its way to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// It has just come.
+    None,
+    /// In the hold: how long its client waits says nothing about the node that gets it now.
+    Held,
+    /// There too, and at a node, which may have executed it.
+    Tried,
 }
 
 /// A waiter and the length of its request.
@@ -56,7 +67,7 @@ impl Awaited {
 impl Waiter {
     /// A waiter for the reply to a request that may go anywhere and has been nowhere.
     pub(crate) fn new(target: Target, since: Instant, class: Class) -> Self {
-        Self { target, since, class, bound: false, tried: false }
+        Self { target, since, class, bound: false, past: Past::None }
     }
 }
 

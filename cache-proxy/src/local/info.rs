@@ -13,7 +13,6 @@ use crate::dispatch::Dispatcher;
 use crate::local::REDIS_VERSION;
 use crate::local::figures::Figures;
 use crate::metrics::stats::Stats;
-use crate::pubsub::subscriptions::topic::Kind;
 
 /// The sections that a client asks for, in lower case. None: all of them.
 #[derive(Debug)]
@@ -64,11 +63,11 @@ fn sections(worker: &Dispatcher, figures: &Figures) -> [(&'static str, Fields); 
         ("Clients", clients(worker, &totals)),
         ("Memory", memory(figures)),
         ("Persistence", persistence()),
-        ("Stats", stats(worker, &totals, figures)),
+        ("Stats", stats(&totals, figures)),
         ("Replication", vec![("role", "master".to_owned()), ("connected_slaves", "0".to_owned())]),
         ("Cluster", vec![("cluster_enabled", "0".to_owned())]),
         ("Keyspace", keyspace(figures)),
-        ("Fastcache", fastcache(worker, figures)),
+        ("Fastcache", fastcache(worker, &totals, figures)),
     ]
 }
 
@@ -97,7 +96,7 @@ fn clients(worker: &Dispatcher, totals: &Stats) -> Fields {
     vec![
         ("connected_clients", totals.connected_clients.to_string()),
         ("maxclients", worker.config.max_clients.to_string()),
-        ("blocked_clients", worker.blocked_clients().to_string()),
+        ("blocked_clients", totals.blocked_clients.to_string()),
         ("pubsub_clients", totals.subscribed_clients.to_string()),
     ]
 }
@@ -139,18 +138,18 @@ fn persistence() -> Fields {
         .into()
 }
 
-fn stats(worker: &Dispatcher, totals: &Stats, figures: &Figures) -> Fields {
-    let topics = |kind| worker.subscriptions.topics(kind).to_string();
+fn stats(totals: &Stats, figures: &Figures) -> Fields {
     let mut fields = vec![
         ("total_connections_received", totals.accepted_clients.to_string()),
         ("total_commands_processed", totals.requests.to_string()),
+        // Those of the nodes, over all proxies.
         ("instantaneous_ops_per_sec", figures.amount("instantaneous_ops_per_sec").to_string()),
         ("rejected_connections", totals.rejected_clients.to_string()),
         ("total_error_replies", totals.errors.to_string()),
-        // As this worker knows them: others may listen to the same.
-        ("pubsub_channels", topics(Kind::Channel)),
-        ("pubsub_patterns", topics(Kind::Pattern)),
-        ("pubsubshard_channels", topics(Kind::Shard)),
+        // One that clients of several workers listen to counts for each.
+        ("pubsub_channels", totals.channels.to_string()),
+        ("pubsub_patterns", totals.patterns.to_string()),
+        ("pubsubshard_channels", totals.shard_channels.to_string()),
     ];
     fields.extend(figures.counters().map(|(name, count)| (name, count.to_string())));
     fields
@@ -163,7 +162,7 @@ fn keyspace(figures: &Figures) -> Fields {
     if all.keys == 0 { Vec::new() } else { vec![("db0", text)] }
 }
 
-fn fastcache(worker: &Dispatcher, figures: &Figures) -> Fields {
+fn fastcache(worker: &Dispatcher, totals: &Stats, figures: &Figures) -> Fields {
     let nodes = worker.routing.as_ref().map_or(&[][..], |routing| routing.nodes());
     let routable = nodes.iter().filter(|node| node.routable).count();
     let resident = daemon::process_metrics::resident_bytes().unwrap_or(0);
@@ -174,10 +173,10 @@ fn fastcache(worker: &Dispatcher, figures: &Figures) -> Fields {
         ("nodes_routable", routable.to_string()),
         ("nodes_in_info", figures.answered().to_string()),
         ("proxy_memory_rss", resident.to_string()),
-        ("links_up", worker.links.iter().filter(|(_, link)| link.up).count().to_string()),
-        ("requests_held", worker.hold.len().to_string()),
-        ("requests_resent", worker.stats.resent.to_string()),
-        ("requests_expired", worker.stats.expired.to_string()),
+        ("links_up", totals.connected_links.to_string()),
+        ("requests_held", totals.waiting.to_string()),
+        ("requests_resent", totals.resent.to_string()),
+        ("requests_expired", totals.expired.to_string()),
     ]
 }
 

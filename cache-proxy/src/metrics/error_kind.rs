@@ -36,6 +36,29 @@ const WORDS: [&str; 25] = [
 
 const OTHER: &str = "other";
 
+/// What makes a kind's count begin at 0, so that its first rise is one: Prometheus takes the first value of a series
+/// for where it began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Told {
+    /// All kinds, whether they occurred or not.
+    All,
+    /// `ERR` and the three that tell of trouble, and those that occurred.
+    Usual,
+    /// `ERR`, so that there is something to watch, and those that occurred.
+    Occurred,
+}
+
+impl Told {
+    /// So many of the first words are told always.
+    const fn always(self) -> usize {
+        match self {
+            Self::All => WORDS.len(),
+            Self::Usual => 4,
+            Self::Occurred => 1,
+        }
+    }
+}
+
 /// Error replies by kind; one thread counts, any may read.
 #[derive(Debug, Default)]
 pub(crate) struct ErrorCounts([Count; WORDS.len()]);
@@ -51,10 +74,11 @@ impl ErrorCounts {
         self.0[kind].add(1);
     }
 
-    /// The kinds that occurred, and `ERR`, which is always told, so that there is something to watch.
-    pub(crate) fn by_kind(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = WORDS.into_iter().zip(&self.0).map(|(word, count)| (word, count.get()));
-        counts.filter(|(word, count)| *word == WORDS[0] || *count > 0)
+    /// The kinds that are told, and how often each occurred.
+    pub(crate) fn by_kind(&self, told: Told) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.0.iter().map(Count::get).enumerate();
+        let told = counts.filter(move |(index, count)| *index < told.always() || *count > 0);
+        told.map(|(index, count)| (WORDS[index], count))
     }
 }
 
@@ -69,7 +93,9 @@ mod tests {
         {
             counts.add(text.as_bytes());
         }
-        let by_kind: Vec<_> = counts.by_kind().collect();
-        assert_eq!(by_kind, [("ERR", 0), ("WRONGTYPE", 1), ("OOM", 1), ("other", 3)]);
+        let by_kind = |told| counts.by_kind(told).collect::<Vec<_>>();
+        assert_eq!(by_kind(Told::Occurred), [("ERR", 0), ("WRONGTYPE", 1), ("OOM", 1), ("other", 3)]);
+        assert_eq!(by_kind(Told::Usual)[3], ("UNAVAILABLE", 0));
+        assert_eq!((by_kind(Told::Usual).len(), by_kind(Told::All).len()), (5, WORDS.len()));
     }
 }

@@ -17,23 +17,29 @@ use std::time::Instant;
 use daemon::admin::Readiness;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::explain::overview::Overview;
 use crate::metrics::stats::Stats;
+use crate::reporter::Undelivered;
 
 /// The registry of `/metrics`. What every process has (`process_…`, `build_info`) bears no prefix, as
 /// dashboards expect it.
-pub(crate) fn registry(overview: Arc<Overview>, readiness: Readiness, refused: Counter) -> Registry {
+pub(crate) fn registry(overview: Arc<Overview>, readiness: Readiness, undelivered: Undelivered) -> Registry {
     let mut registry = Registry::default();
     daemon::process_metrics::register(&mut registry);
     let own = registry.sub_registry_with_prefix("cache_proxy");
     own.register(
         "reports_refused",
         "Reports that the health service refused for want of its API token",
-        refused,
+        undelivered.refused,
+    );
+    own.register(
+        "reports_failed",
+        "Reports that did not reach the health service, or that it did not take for another reason",
+        undelivered.failed,
     );
     own.register_collector(Box::new(Counts { overview, readiness }));
     registry
@@ -106,15 +112,10 @@ fn counters(sum: &Stats) -> [(&'static str, &'static str, u64); 10] {
     ]
 }
 
-fn gauges(sum: &Stats) -> [(&'static str, &'static str, u64); 4] {
+fn gauges(sum: &Stats) -> [(&'static str, &'static str, u64); 3] {
     [
         ("connected_clients", "Clients connected now", sum.connected_clients),
         ("subscribed_clients", "Clients that listen to a channel or a pattern now", sum.subscribed_clients),
-        (
-            "connected_nodes",
-            "Node connections now, over all workers and protocol versions",
-            sum.connected_links,
-        ),
         ("requests_waiting", "Requests held now", sum.waiting),
     ]
 }

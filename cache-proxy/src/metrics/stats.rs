@@ -70,8 +70,6 @@ counts! {
     expired,
     /// Requests sent again, to the same node or to a stand-in.
     resent,
-    /// Connections to nodes that were lost or refused.
-    link_failures,
     /// Bytes of requests that clients have sent.
     client_bytes_in,
     /// Bytes that clients have been sent.
@@ -86,6 +84,14 @@ counts! {
     connected_clients,
     /// Clients that listen to a channel or a pattern now.
     subscribed_clients,
+    /// Clients blocked now.
+    blocked_clients,
+    /// Channels that a client listens to now.
+    channels,
+    /// Patterns that a client listens to now.
+    patterns,
+    /// Shard channels that a client listens to now.
+    shard_channels,
     /// Messages passed on, counted for each client that got one.
     messages,
     /// Links connected now.

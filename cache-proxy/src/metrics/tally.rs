@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cluster::NodeId;
 use commands::Class;
 
-use crate::metrics::error_kind::ErrorCounts;
+use crate::metrics::error_kind::{ErrorCounts, Told};
 use crate::metrics::histogram::Durations;
 use crate::metrics::stats::Published;
 use crate::metrics::traffic::{ClassTraffic, NodeTraffic};
@@ -61,7 +61,7 @@ pub(crate) fn classes(workers: &[Arc<Published>]) -> Vec<(Class, ClassTally)> {
 /// Error replies that the proxy made itself.
 pub(crate) fn own_errors(workers: &[Arc<Published>]) -> Errors {
     let mut errors = Errors::new();
-    workers.iter().for_each(|worker| add_errors(&mut errors, &worker.traffic.own_errors));
+    workers.iter().for_each(|worker| add_errors(&mut errors, &worker.traffic.own_errors, Told::All));
     errors
 }
 
@@ -70,7 +70,7 @@ impl NodeTally {
         let durations = node.durations.read();
         self.requests += durations.count() + node.untimed.get();
         self.durations += durations;
-        add_errors(&mut self.errors, &node.errors);
+        add_errors(&mut self.errors, &node.errors, Told::Occurred);
         self.bytes_in += node.bytes_in.get();
         self.bytes_out += node.bytes_out.get();
         self.links_up += node.links_up.get();
@@ -85,12 +85,12 @@ impl ClassTally {
     fn add(&mut self, class: &ClassTraffic) {
         self.requests += class.requests.get();
         self.durations += class.durations.read();
-        add_errors(&mut self.errors, &class.errors);
+        add_errors(&mut self.errors, &class.errors, Told::Usual);
     }
 }
 
-fn add_errors(sum: &mut Errors, counts: &ErrorCounts) {
-    for (kind, count) in counts.by_kind() {
+fn add_errors(sum: &mut Errors, counts: &ErrorCounts, told: Told) {
+    for (kind, count) in counts.by_kind(told) {
         *sum.entry(kind).or_default() += count;
     }
 }

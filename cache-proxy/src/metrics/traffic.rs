@@ -42,8 +42,8 @@ pub(crate) struct ClassTraffic {
 pub(crate) struct NodeTraffic {
     /// From the request's arrival to the node's reply.
     pub(crate) durations: Histogram,
-    /// Replies whose time says nothing about the node: to commands that may wait in it, and those that were passed
-    /// on in pieces, as fast as their client took them.
+    /// Replies whose time says nothing about the node: to commands that may wait in it, to requests that were held
+    /// before, and those that were passed on in pieces, as fast as their client took or sent them.
     pub(crate) untimed: Count,
     /// Error replies.
     pub(crate) errors: ErrorCounts,
@@ -77,6 +77,11 @@ impl Traffic {
             return Arc::clone(known);
         }
         Arc::clone(nodes.entry(id.clone()).or_default())
+    }
+
+    /// The counts of a node that is asked for, if it has not left the topology.
+    pub(crate) fn known(&self, id: &NodeId) -> Option<Arc<NodeTraffic>> {
+        self.lock().get(id).map(Arc::clone)
     }
 
     /// Forgets the nodes for which `is_known` does not hold: they have left the topology.
@@ -123,6 +128,7 @@ mod tests {
         };
         assert_eq!(held(&traffic), ["a 1", "b 4"]);
         traffic.keep(|id| id.as_str() == "b");
+        assert!(traffic.known(&id("a")).is_none() && traffic.known(&id("b")).is_some());
         assert_eq!(held(&traffic), ["b 4"]);
     }
 

@@ -29,8 +29,9 @@ fn encode_classes(classes: &[(commands::Class, ClassTally)], to: &mut Descriptor
     let each = || classes.iter().map(|(class, tally)| (class.name(), tally));
     let requests = each().map(|(name, tally)| ([("class", name)], tally.requests));
     counter(to, "class_requests", "Requests of clients, by class of the command", requests)?;
-    let help = "From a request's arrival to the node's reply, by class of the command; a request over several nodes \
-                counts once for each";
+    let help = "From a request's arrival to the node's reply, by class of the command, with the time it was held and, \
+                in blocking ones, what it waits for; a request over several nodes counts once for each, and one with a \
+                value or reply larger than 1 MiB not at all";
     let durations = each().map(|(name, tally)| ([("class", name)], &tally.durations));
     histogram(to, "class_request_duration_seconds", help, durations)?;
     let errors = each().flat_map(|(name, tally)| by_kind("class", name, &tally.errors));
@@ -45,9 +46,11 @@ fn encode_nodes(nodes: &[(&str, &NodeTally)], to: &mut DescriptorEncoder<'_>) ->
     let errors = nodes.iter().flat_map(|(node, tally)| by_kind("node", node, &tally.errors));
     counter(to, "node_errors", "Error replies of nodes, by kind", errors)?;
     let durations = nodes.iter().map(|(node, tally)| ([("node", *node)], &tally.durations));
-    let help = "From a request's arrival to the node's reply, but for commands that may wait in the node and replies larger than 1 MiB";
+    let help = "From a request's arrival to the node's reply, but for commands that may wait in the node, requests that were \
+                held before, and values and replies larger than 1 MiB";
     histogram(to, "node_request_duration_seconds", help, durations)?;
-    let help = "Connections to the node now, over all workers and protocol versions";
+    let help = "Connections to the node now: those that clients share, those that serve one for a while, and those of \
+                subscriptions, over all workers";
     let mut family = to.encode_descriptor("node_connections", help, None, MetricType::Gauge)?;
     for (node, tally) in nodes {
         family.encode_family(&[("node", *node)])?.encode_gauge(&clamp(tally.links_up))?;

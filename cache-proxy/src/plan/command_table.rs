@@ -59,7 +59,8 @@ const INFO: Way = (
     "Figures of all",
     "Memory, keys, hits, misses, expired and evicted keys are those of all nodes, added up; clients and requests are those of\n\
      this proxy. The nodes are asked at most once a second, however many clients ask, and 200 ms are waited for the slowest:\n\
-     `nodes_in_info` says how many have answered. Counters do not fall when a node restarts.",
+     `nodes_in_info` says how many have answered. Counters do not fall when a node restarts. `instantaneous_ops_per_sec` is\n\
+     what the nodes do for all proxies, and counts a request over several nodes for each.",
 );
 const TRANSACTION: Way = (
     "Transactions",

@@ -35,6 +35,8 @@ pub(crate) struct Gather {
     bytes: usize,
     /// Nobody gets it, or it was more than its client may have: what comes is dropped.
     is_void: bool,
+    /// An error that the proxy made is among the parts, or comes of putting them together.
+    pub(crate) failed_here: bool,
 }
 
 impl Gather {
@@ -48,6 +50,7 @@ impl Gather {
             missing: parts,
             bytes: 0,
             is_void: false,
+            failed_here: false,
         }
     }
 
@@ -120,8 +123,13 @@ impl Gather {
         let parts = std::mem::take(&mut self.parts);
         let mut reply = Vec::with_capacity(parts.iter().map(Vec::len).sum());
         self.merge.write(&parts, self.protocol, &mut reply);
+        self.failed_here |= !parts.iter().any(|part| is_error(part));
         Some(reply)
     }
+}
+
+fn is_error(reply: &[u8]) -> bool {
+    matches!(reply.first(), Some(b'-' | b'!'))
 }
 
 impl Dispatcher {
@@ -135,6 +143,9 @@ impl Dispatcher {
             client.gathered = client.gathered.saturating_sub(gather.bytes());
         }
         let Some(reply) = gather.merged() else { return self.fail(gather.target, GATHERED_TOO_LARGE) };
+        if gather.failed_here && is_error(&reply) {
+            self.note_error(gather.target, &reply);
+        }
         self.note_scripts(&gather, &reply);
         self.deliver(gather.target, &reply);
     }

@@ -1,5 +1,6 @@
 //! Answers with an error: what a request cannot have, in Redis' words where Redis has any.
 
+use commands::Command;
 use resp::{Encoder, Protocol, ProtocolError, Request};
 
 use crate::dispatch::Dispatcher;
@@ -20,12 +21,38 @@ impl Dispatcher {
     /// Answers with an error.
     #[cold]
     pub(crate) fn fail(&mut self, target: Target, text: &str) {
-        self.stats.errors += 1;
-        self.published.traffic.own_errors.add(text.as_bytes());
+        self.note_error(target, text.as_bytes());
         let mut reply = self.spare.take();
         Encoder::new(&mut reply, Protocol::Resp2).error(text);
         self.deliver(target, &reply);
         self.spare.put(reply);
+    }
+
+    /// Counts an error reply that the proxy made, once for the client that gets it: a request over many nodes may have
+    /// failed in many parts, and a client may be gone.
+    #[cold]
+    pub(crate) fn note_error(&mut self, target: Target, text: &[u8]) {
+        match target.receiver() {
+            Receiver::Part(gather, _) => {
+                if let Some(gather) = self.gathers.get_mut(gather as usize) {
+                    gather.failed_here = true;
+                }
+            }
+            _ if self.client_behind(target).is_some_and(|id| self.client(id).is_some()) => {
+                self.stats.errors += 1;
+                self.published.traffic.own_errors.add(text);
+            }
+            _ => {}
+        }
+    }
+
+    /// Counts an error reply to a command that the proxy answers itself. Client libraries try newer subcommands of
+    /// `CLIENT` whenever they connect, and go on without them: that is nobody's error.
+    #[cold]
+    pub(crate) fn note_local_error(&mut self, command: &Command, target: Target, reply: &[u8]) {
+        if command.name != "client" || !reply.starts_with(b"-ERR unknown subcommand") {
+            self.note_error(target, reply);
+        }
     }
 
     /// Answers with the reason why a request is not served.

@@ -68,7 +68,11 @@ impl Dispatcher {
             self.note_subscriptions(answer.client);
             self.deliver(Target::client(answer.client, answer.place), &answer.reply);
         }
+        let topics = |kind| self.subscriptions.topics(kind) as u64;
         self.stats.subscribed_clients = self.subscriptions.clients() as u64;
+        self.stats.channels = topics(Kind::Channel);
+        self.stats.patterns = topics(Kind::Pattern);
+        self.stats.shard_channels = topics(Kind::Shard);
         if self.subscriptions.is_waiting() {
             self.outbox.rare.push(RareWork::Watch);
         }

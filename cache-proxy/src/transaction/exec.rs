@@ -70,6 +70,9 @@ impl Dispatcher {
         request: &Request<'_>,
     ) {
         self.published.traffic.class(command.class).requests.add(1);
+        if self.stats.requests >= self.sample_at {
+            self.sample(command, request);
+        }
         let routing = self.routing.clone();
         let Some(transaction) = self.client(id).and_then(|client| client.transaction.as_mut()) else {
             return;
@@ -120,11 +123,7 @@ impl Dispatcher {
         if !link.up {
             return self.hold_for(id, wire, job, false);
         }
-        self.push_unit(
-            id,
-            wire,
-            Waiter { tried: job.tried, ..Waiter::new(job.target, job.since, job.class) },
-        );
+        self.push_unit(id, wire, Waiter { past: job.past, ..Waiter::new(job.target, job.since, job.class) });
         self.list_link(id);
         self.choke_if_full(id, job.target);
     }

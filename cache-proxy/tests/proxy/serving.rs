@@ -281,7 +281,7 @@ async fn the_admin_port_tells_what_happened() {
     for line in [
         "cache_proxy_requests_total 2",
         "cache_proxy_errors_total{kind=\"ERR\"} 1",
-        "cache_proxy_connected_nodes 2",
+        "cache_proxy_node_connections{node=\"n0\"} 1",
     ] {
         assert!(metrics.contains(line), "{line} is missing in {metrics}");
     }

@@ -146,12 +146,12 @@ fn connections() -> Vec<Panel> {
             "{{instance}} turned away",
         ),
         Panel::graph(
-            "Connections to nodes",
+            "Nodes connected",
             Unit::Number,
-            "One for each node, worker and protocol version in use. Lower than on the other proxies: this one \
-             cannot reach a node that they reach.",
+            "Nodes to which the proxy has a connection. Lower than on the other proxies: this one cannot reach a \
+             node that they reach.",
         )
-        .query("cache_proxy_connected_nodes{instance=~\"$proxy\"}", "{{instance}}"),
+        .query("count by (instance) (cache_proxy_node_connections{instance=~\"$proxy\"} > 0)", "{{instance}}"),
         Panel::graph(
             "Node connections refused or lost",
             Unit::PerSecond,

@@ -15,6 +15,7 @@ pub(super) fn rules() -> Vec<Rule> {
         node_answers_slowly(),
         connections_rejected(),
         reports_refused(),
+        reports_fail(),
     ]
 }
 
@@ -162,14 +163,14 @@ fn errors() -> Rule {
         lasting_seconds: 300,
         severity: Severity::Warning,
         summary: "Proxy {{ $labels.instance }} answers more than 1 % of the requests with errors of its own",
-        description: "Either clients use what the proxy refuses (keys on different nodes, unknown or administrative \
-                      commands) or nodes cannot be reached. When no request expires it is the clients: the label \
-                      `kind` of cache_proxy_errors_total says what they are answered.",
+        description: "Either clients ask for what the proxy refuses (keys on different nodes, unknown or \
+                      administrative commands, a wrong password) or nodes cannot be reached. When no request expires \
+                      it is the clients: the label kind of cache_proxy_errors_total tells what they are answered.",
         anchor: "proxy-errors",
         fires: Fires {
             series: &[
                 ("cache_proxy_errors_total{instance=\"proxy1\",kind=\"ERR\"}", "0+10x90"),
-                ("cache_proxy_errors_total{instance=\"proxy1\",kind=\"UNAVAILABLE\"}", "0+10x90"),
+                ("cache_proxy_errors_total{instance=\"proxy1\",kind=\"UNAVAILABLE\"}", "0x20 10+10x69"),
                 ("cache_proxy_requests_total{instance=\"proxy1\"}", "0+1000x90"),
             ],
             alerts: &[&[("instance", "proxy1")]],
@@ -213,12 +214,14 @@ fn node_connections_fail() -> Rule {
 }
 
 /// A hundred times what a reply over a local network takes. A node that answers its PING at once may still be slow in
-/// what clients ask of it; the health service cannot see that.
+/// what clients ask of it; the health service cannot see that. Of a few requests the slowest in a hundred is the slowest
+/// of all, and one `KEYS` nobody's alarm.
 fn node_answers_slowly() -> Rule {
     Rule {
         name: "FastCacheNodeAnswersSlowly",
         expression: "histogram_quantile(0.99, sum by (node, le) \
-                     (rate(cache_proxy_node_request_duration_seconds_bucket[5m]))) > 0.1",
+                     (rate(cache_proxy_node_request_duration_seconds_bucket[5m]))) > 0.1 \
+                     and sum by (node) (rate(cache_proxy_node_request_duration_seconds_count[5m])) > 1",
         lasting_seconds: 300,
         severity: Severity::Warning,
         summary: "One in a hundred requests to {{ $labels.node }} takes more than 0.1 s",
@@ -240,6 +243,10 @@ fn node_answers_slowly() -> Rule {
                     "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"+Inf\"}",
                     "0+100x90",
                 ),
+                (
+                    "cache_proxy_node_request_duration_seconds_count{instance=\"proxy1\",node=\"node1\"}",
+                    "0+100x90",
+                ),
             ],
             alerts: &[&[("node", "node1")]],
         },
@@ -256,6 +263,24 @@ fn node_answers_slowly() -> Rule {
                 "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node1\",le=\"+Inf\"}",
                 "0+1000x90",
             ),
+            (
+                "cache_proxy_node_request_duration_seconds_count{instance=\"proxy1\",node=\"node1\"}",
+                "0+1000x90",
+            ),
+            // A node that is asked every five seconds, by somebody who waits.
+            (
+                "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node2\",le=\"0.1024\"}",
+                "0+1x90",
+            ),
+            (
+                "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node2\",le=\"0.2048\"}",
+                "0+2x90",
+            ),
+            (
+                "cache_proxy_node_request_duration_seconds_bucket{instance=\"proxy1\",node=\"node2\",le=\"+Inf\"}",
+                "0+2x90",
+            ),
+            ("cache_proxy_node_request_duration_seconds_count{instance=\"proxy1\",node=\"node2\"}", "0+2x90"),
         ],
     }
 }
@@ -296,5 +321,24 @@ fn reports_refused() -> Rule {
             alerts: &[&[("instance", "proxy1")]],
         },
         silent: &[("cache_proxy_reports_refused_total{instance=\"proxy1\"}", "0x30 1x60")],
+    }
+}
+
+/// A proxy reports at least each 30 s, also when all is well. An old view is noticed only when there is a newer one.
+fn reports_fail() -> Rule {
+    Rule {
+        name: "FastCacheProxyCutOff",
+        expression: "rate(cache_proxy_reports_failed_total[2m]) > 0",
+        lasting_seconds: 120,
+        severity: Severity::Warning,
+        summary: "Proxy {{ $labels.instance }} does not reach the health service",
+        description: "It serves by the view that it has, and will not hear of the next node that fails. If all proxies \
+                      tell this, the health service is down; if one does, repair its way there.",
+        anchor: "proxies-disagree",
+        fires: Fires {
+            series: &[("cache_proxy_reports_failed_total{instance=\"proxy1\"}", "0+1x90")],
+            alerts: &[&[("instance", "proxy1")]],
+        },
+        silent: &[("cache_proxy_reports_failed_total{instance=\"proxy1\"}", "0x30 1x60")],
     }
 }

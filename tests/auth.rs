@@ -134,9 +134,37 @@ fn a_password_is_introduced_without_an_outage() {
     }
     cluster.until_nodes_are("HEALTHY", |_| true);
     assert_eq!(cluster.epoch(), epoch, "no node was out of use");
-    let (_, metrics) = http::get(&cluster.health.address, "/metrics").expect("metrics");
-    let refused = metrics.lines().find(|line| line.contains("probe_failures_total{reason=\"login\"}"));
-    assert!(refused.is_some_and(|line| line.ends_with(" 0")), "{refused:?}");
+    assert_eq!(refused_logins(&cluster), Ok(0));
+}
+
+/// How often the health service was not let in.
+fn refused_logins(cluster: &Cluster) -> Result<u64, String> {
+    let (_, metrics) = http::get(&cluster.health.address, "/metrics")?;
+    let count = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("health_service_probe_failures_total{reason=\"login\"} "));
+    count.and_then(|count| count.parse().ok()).ok_or(metrics)
+}
+
+/// The proxies have the right one: that the health service cannot look is no reason to take anything from them.
+#[test]
+fn a_health_service_with_a_wrong_password_takes_no_node_out() {
+    let mut cluster = Cluster::with_password(2, 1, PASSWORD);
+    let mut client = cluster.client(0);
+    cluster.health.process.kill();
+    cluster.restart_health_with_password("other");
+    eventually("more looks were refused than make a node UNHEALTHY", || match refused_logins(&cluster)? {
+        ..10 => Err(cluster.health("/health/nodes")?.to_string()),
+        _ => Ok(()),
+    });
+    let problem = "the node does not take the password (--node-password): WRONGPASS";
+    for id in ["node1", "node2"] {
+        let node = cluster.health(&format!("/health/nodes/{id}")).expect("the node's health");
+        let told = node["errorMessage"].as_str().unwrap_or_default();
+        assert!(told.starts_with(problem) && node["routable"] == true, "{node}");
+    }
+    until_log_tells(&cluster.health.process, "cannot log in");
+    write_and_read(&mut client, 1);
 }
 
 /// Passwords reach the children of `up` by their environment: no process shows them on its command line.
@@ -154,23 +182,56 @@ fn up_gives_its_passwords_to_all_who_need_them() {
     assert!(node.ask("GET k").starts_with("-NOAUTH"), "the nodes ask for theirs");
     assert_eq!(node.ask(&format!("AUTH {PASSWORD}")), "+OK\r\n");
     // Those of this cluster alone: three nodes, two proxies and the health service.
-    let is_child = format!("\0guarded\0{}\0", up.process.id());
-    let children: Vec<_> = processes().into_iter().filter(|line| line.contains(&is_child)).collect();
+    let children = children(&up);
     assert_eq!(children.len(), 6, "{children:?}");
-    for line in children {
+    for (_, line) in children {
         assert!(!line.contains(CLIENTS) && !line.contains(PASSWORD), "{line}");
     }
     let health = output(fastcache(&["healthcheck", &address]), b"");
     assert!(health.status.success(), "a node that asks for its password is well");
 }
 
-/// The command lines of all processes.
-fn processes() -> Vec<String> {
+/// What is left in the environment from another cluster does no harm; and the line that starts a child again has
+/// its password from where `up` has it.
+#[test]
+fn up_takes_a_password_from_where_it_is_told_to() {
+    let files = tempfile::TempDir::new().expect("a temporary directory");
+    let (of_clients, of_others) = (files.path().join("clients"), files.path().join("others"));
+    std::fs::write(&of_clients, format!("{CLIENTS}\n")).expect("a writable directory");
+    std::fs::write(&of_others, "of-another-cluster\n").expect("a writable directory");
+    let up = Up::start_with("shared", |command| {
+        command.args(["--node-password", PASSWORD]).env("REQUIREPASS_FILE", &of_clients);
+        command.env("NODE_PASSWORD_FILE", &of_others).env("NODE_USERNAME", "of-another-cluster");
+    });
+    let mut client = up.client();
+    assert_eq!(client.ask(&format!("AUTH {CLIENTS}")), "+OK\r\n");
+    write_and_read(&mut client, 0);
+    let proxy = format!("port\0{}\0", up.ports.first_proxy);
+    let (id, _) =
+        children(&up).into_iter().find(|(_, line)| line.contains(&proxy)).expect("the first proxy runs");
+    let id = rustix::process::Pid::from_raw(id).expect("a process");
+    rustix::process::kill_process(id, Signal::KILL).expect("it is ours");
+    let line = up.process.wait_for_line("to start it again");
+    assert!(
+        line.contains("NODE_PASSWORD=\"${NODE_PASSWORD:?}\"") && !line.contains("NODE_PASSWORD_FILE"),
+        "{line}"
+    );
+    let file = format!("REQUIREPASS_FILE={}", of_clients.display());
+    assert!(line.contains(&file) && !line.contains("REQUIREPASS=") && !line.contains("USERNAME"), "{line}");
+}
+
+/// The children of an `up`, with their command lines.
+fn children(up: &Up) -> Vec<(i32, String)> {
+    let is_child = format!("\0guarded\0{}\0", up.process.id());
     let entries = std::fs::read_dir("/proc").expect("there is /proc");
-    let files = entries.flatten().map(|entry| entry.path().join("cmdline"));
-    files
-        .filter_map(|file| std::fs::read(file).ok())
-        .map(|line| String::from_utf8_lossy(&line).into_owned())
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let id = entry.file_name().to_str()?.parse().ok()?;
+            let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            line.contains(&is_child).then_some((id, line))
+        })
         .collect()
 }
 

@@ -255,6 +255,13 @@ impl Cluster {
     pub(crate) fn restart_health(&mut self) {
         self.health.restart(&self.setup);
     }
+
+    /// The same with another password than the nodes take.
+    pub(crate) fn restart_health_with_password(&mut self, password: &'static str) {
+        let right = self.setup.password.replace(password);
+        self.health.restart(&self.setup);
+        self.setup.password = right;
+    }
 }
 
 const NODE: Program = Program { command: node_command, await_ready: Member::await_address, user: None };

@@ -258,7 +258,7 @@ impl Dispatcher {
         let mut reply = self.spare.take();
         local::answer(self, id, command, job.request, &mut reply);
         if reply.first() == Some(&b'-') {
-            self.note_local_error(command, job.target, &reply);
+            self.note_local_error(command, job, &reply);
         }
         self.deliver(job.target, &reply);
         self.spare.put(reply);

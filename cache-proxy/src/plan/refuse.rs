@@ -3,7 +3,7 @@
 use commands::Command;
 use resp::{Encoder, Protocol, ProtocolError, Request};
 
-use crate::dispatch::Dispatcher;
+use crate::dispatch::{Dispatcher, Job};
 use crate::link::failure::Failure;
 use crate::plan::refusal::{Refusal, unknown_command};
 use crate::target::{ClientId, Receiver, Target};
@@ -49,9 +49,10 @@ impl Dispatcher {
     /// Counts an error reply to a command that the proxy answers itself. Client libraries try newer subcommands of
     /// `CLIENT` whenever they connect, and go on without them: that is nobody's error.
     #[cold]
-    pub(crate) fn note_local_error(&mut self, command: &Command, target: Target, reply: &[u8]) {
-        if command.name != "client" || !reply.starts_with(b"-ERR unknown subcommand") {
-            self.note_error(target, reply);
+    pub(crate) fn note_local_error(&mut self, command: &Command, job: &Job<'_>, reply: &[u8]) {
+        let is_known = job.request.get(1).is_none_or(|given| command.subcommand(given).is_some());
+        if command.name != "client" || is_known {
+            self.note_error(job.target, reply);
         }
     }
 

@@ -124,19 +124,4 @@ def reconnect():
     same("get", client.get(key("after")), b"1")
 
 
-run(
-    {
-        "connect": connect,
-        "pipeline": pipeline,
-        "MGET": mget,
-        "hash": hash_,
-        "zset": zset,
-        "scan": scan,
-        "pub/sub": pubsub,
-        "script": script,
-        "transaction": transaction,
-        "blocking pop": blocking_pop,
-        "1 MB value": megabyte,
-        "reconnect": reconnect,
-    }
-)
+run(globals())

@@ -28,17 +28,36 @@ class TooLong(BaseException):
     """No `Exception`: a library that retries after errors must not take it for one."""
 
 
-def run(steps, loop=None):
-    """`steps`: name -> function, asynchronous ones with the loop they run in. The command line names those to take."""
+# The name of each step and of the function that takes it.
+STEPS = {
+    "connect": "connect",
+    "pipeline": "pipeline",
+    "MGET": "mget",
+    "hash": "hash_",
+    "zset": "zset",
+    "scan": "scan",
+    "pub/sub": "pubsub",
+    "script": "script",
+    "transaction": "transaction",
+    "blocking pop": "blocking_pop",
+    "1 MB value": "megabyte",
+    "reconnect": "reconnect",
+}
+
+
+def run(functions, loop=None):
+    """`functions`: those of a program by name, asynchronous ones with the loop they run in. The command line names the
+    steps to take."""
 
     def too_long(*_):
         raise TooLong(f"it takes longer than {LIMIT_SECONDS} s")
 
     signal.signal(signal.SIGALRM, too_long)
     wanted = sys.argv[3:]
-    for name, step in steps.items():
+    for name in STEPS:
         if name not in wanted:
             continue
+        step = functions[STEPS[name]]
         if name == "reconnect":
             print("ready for the restart", flush=True)
             sys.stdin.readline()

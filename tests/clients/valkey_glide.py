@@ -156,20 +156,4 @@ async def reconnect():
     same("get", await client.get(key("after")), b"1")
 
 
-run(
-    {
-        "connect": connect,
-        "pipeline": pipeline,
-        "MGET": mget,
-        "hash": hash_,
-        "zset": zset,
-        "scan": scan,
-        "pub/sub": pubsub,
-        "script": script,
-        "transaction": transaction,
-        "blocking pop": blocking_pop,
-        "1 MB value": megabyte,
-        "reconnect": reconnect,
-    },
-    asyncio.new_event_loop(),
-)
+run(globals(), asyncio.new_event_loop())

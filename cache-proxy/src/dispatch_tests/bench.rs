@@ -49,6 +49,18 @@ impl Bench {
         bench
     }
 
+    /// A worker over three nodes of which `n1` is out; a key of `n1`, one that its stand-in owns, and the stand-in.
+    pub(crate) fn apart() -> (Self, [String; 2], String) {
+        let mut bench = Self::new(3);
+        let moving = bench.key_on("n1", 0);
+        bench.set_routable("n1", false);
+        let stand_in = bench.node_of(&moving);
+        bench.set_routable("n1", true);
+        let kept = bench.key_on(&stand_in, 1);
+        bench.set_routable("n1", false);
+        (bench, [moving, kept], stand_in)
+    }
+
     pub(crate) fn publish(&mut self) {
         let routing = Routing::compile(&self.view, self.worker.routing.as_deref()).unwrap();
         self.worker.apply(&Arc::new(routing));

@@ -139,13 +139,7 @@ fn a_reply_to_a_blocked_client_that_stops_midway_is_given_up() {
 
 #[test]
 fn what_a_node_may_have_given_of_a_key_that_it_keeps_is_not_asked_of_others() {
-    let mut bench = Bench::new(3);
-    let moving = bench.key_on("n1", 0);
-    bench.set_routable("n1", false);
-    let stand_in = bench.node_of(&moving);
-    bench.set_routable("n1", true);
-    let kept = bench.key_on(&stand_in, 1);
-    bench.set_routable("n1", false);
+    let (mut bench, [moving, kept], _) = Bench::apart();
     let (client, link) = blocked(&mut bench, &format!("{kept} {moving}"));
     bench.set_routable("n1", true);
     assert!(closed(&mut bench).contains(&link));

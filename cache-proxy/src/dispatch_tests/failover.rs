@@ -238,23 +238,11 @@ fn a_slow_reply_is_taken_when_it_comes_before_a_new_view() {
     assert_eq!(bench.read(client), "$1\r\nv\r\n");
 }
 
-/// A worker over three nodes of which `n1` is out; a key of `n1` and one that its stand-in has kept, and the stand-in.
-fn apart() -> (Bench, [String; 2], String) {
-    let mut bench = Bench::new(3);
-    let moving = bench.key_on("n1", 0);
-    bench.set_routable("n1", false);
-    let stand_in = bench.node_of(&moving);
-    bench.set_routable("n1", true);
-    let kept = bench.key_on(&stand_in, 1);
-    bench.set_routable("n1", false);
-    (bench, [moving, kept], stand_in)
-}
-
 #[test]
 fn what_a_node_may_have_done_to_keys_that_it_keeps_is_not_done_again() {
     for line in ["DEL MOVING KEPT", "RENAME KEPT MOVING", "MULTI; INCR MOVING; INCR KEPT; EXEC"] {
         for breaks_first in [false, true] {
-            let (mut bench, [moving, kept], stand_in) = apart();
+            let (mut bench, [moving, kept], stand_in) = Bench::apart();
             let client = bench.client();
             let lines = line.replace("MOVING", &moving).replace("KEPT", &kept);
             lines.split("; ").for_each(|line| bench.send(client, line));
@@ -277,7 +265,7 @@ fn what_a_node_may_have_done_to_keys_that_it_keeps_is_not_done_again() {
 
 #[test]
 fn what_may_run_twice_is_asked_of_each_node_when_some_of_its_keys_have_moved() {
-    let (mut bench, [moving, kept], stand_in) = apart();
+    let (mut bench, [moving, kept], stand_in) = Bench::apart();
     let client = bench.client();
     bench.send(client, &format!("MGET {moving} {kept}"));
     bench.sent(&stand_in);

@@ -286,13 +286,7 @@ fn a_client_that_leaves_with_an_exec_on_its_way_leaves_nothing_behind() {
 
 #[test]
 fn an_exec_of_which_a_serving_node_keeps_a_key_is_no_null() {
-    let mut bench = Bench::new(3);
-    let moving = bench.key_on("n1", 0);
-    bench.set_routable("n1", false);
-    let stand_in = bench.node_of(&moving);
-    bench.set_routable("n1", true);
-    let kept = bench.key_on(&stand_in, 1);
-    bench.set_routable("n1", false);
+    let (mut bench, [moving, kept], _) = Bench::apart();
     let client = bench.client();
     let link = watching(&mut bench, client, &format!("WATCH {kept}"));
     transact(&mut bench, client, &[&format!("INCR {kept}"), &format!("INCR {moving}")]);

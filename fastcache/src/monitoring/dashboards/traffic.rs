@@ -94,7 +94,7 @@ fn nodes() -> Vec<Panel> {
         Panel::graph(
             "Time to reply by node, 99th percentile",
             Unit::Seconds,
-            "From a request's arrival at a proxy. One node above the others: its own SLOWLOG, its CPU, the way to it. \
+            "From a request's arrival at a proxy. One node above the others: its SLOWLOG (Redis, Valkey), its CPU, the way to it. \
              All of them: look at the proxies' CPU.",
         )
         .query(

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::client::Client;
 use crate::cluster::Cluster;
+use crate::eventually::eventually;
 
 pub(crate) const MIB: usize = 1024 * 1024;
 /// The size that users have asked about.
@@ -25,6 +26,20 @@ fn value(len: usize) -> Vec<u8> {
 
 fn receive(client: &mut Client) -> String {
     String::from_utf8_lossy(&client.receive().expect("a reply")).into_owned()
+}
+
+/// Waits until one of the nodes has been sent so many bytes.
+fn until_a_node_has_taken(bytes: usize, cluster: &Cluster) {
+    eventually(&format!("a node has taken {bytes} bytes"), || {
+        let taken = (0..cluster.nodes.len()).map(|node| taken_by(cluster, node)).max();
+        if taken >= Some(bytes) { Ok(()) } else { Err(format!("at most {taken:?}")) }
+    });
+}
+
+fn taken_by(cluster: &Cluster, node: usize) -> usize {
+    let stats = cluster.node_client(node).ask("INFO stats");
+    let field = stats.lines().find_map(|line| line.strip_prefix("total_net_input_bytes:"));
+    field.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no input in {stats}"))
 }
 
 #[test]
@@ -90,7 +105,8 @@ fn a_node_that_dies_in_the_middle_of_a_value_is_told_and_nothing_is_out_of_step(
     let head = format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", value.len());
     client.send_raw(head.as_bytes()).expect("it is connected");
     client.send_raw(&value[..4 * MIB]).expect("it is connected");
-    // Whichever node serves the key: it holds half of a value.
+    // Whichever node serves the key. One that has taken nothing yet would be waited for, and no error be due.
+    until_a_node_has_taken(MIB, &cluster);
     for node in &mut cluster.nodes {
         node.process.kill();
     }

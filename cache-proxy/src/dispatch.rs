@@ -19,7 +19,7 @@ use slab::Slab;
 
 use crate::client::Client;
 use crate::client::backlog::BacklogLimits;
-use crate::client::replies::SpareBuffers;
+use crate::client::spare::SpareBuffers;
 use crate::config::Config;
 use crate::explain::overview::Overview;
 use crate::explain::slow_quota::SlowQuota;

@@ -311,14 +311,16 @@ impl Worker {
     pub(crate) fn write_to_client(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId) {
         let sockets = self.sockets.borrow();
         let Some(Some(socket)) = sockets.get(id.index as usize) else { return };
-        let Some(client) = dispatcher.client(id) else { return };
+        let Dispatcher { clients, spare, .. } = dispatcher;
+        let client = clients.get_mut(id.index as usize).filter(|client| client.serial == id.serial);
+        let Some(client) = client else { return };
         client.lingers_since = None;
         let had_some = !client.unwritten().is_empty();
         let mut total = 0;
         while !client.unwritten().is_empty() {
             match socket.writer.try_write(client.unwritten()) {
                 Ok(written) => {
-                    client.mark_written(written);
+                    client.mark_written(written, spare);
                     total += written as u64;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

@@ -6,9 +6,11 @@ pub(crate) mod backlog;
 pub(crate) mod client_list;
 pub(crate) mod deliver;
 pub(crate) mod download;
+mod early;
 pub(crate) mod read;
 pub(crate) mod replies;
 pub(crate) mod session;
+pub(crate) mod spare;
 pub(crate) mod standing;
 pub(crate) mod stream;
 pub(crate) mod upload;
@@ -18,15 +20,12 @@ use std::time::Instant;
 
 use resp::Protocol;
 
-use crate::client::replies::{Place, Replies, SpareBuffers};
+use crate::client::replies::{Place, Replies};
+use crate::client::spare::SpareBuffers;
 use crate::client::upload::Upload;
 use crate::link::LinkId;
 use crate::transaction::Transaction;
 use crate::transaction::watch::Watch;
-
-/// Output capacity an idle client keeps. 4 KiB hold 32 replies of 100 bytes, so a busy client does not
-/// allocate; 10 000 idle ones hold 40 MB at most.
-const KEPT_OUTPUT: usize = 4 * 1024;
 
 /// Written bytes are dropped from the front once there are this many of them and they are the larger half: each byte
 /// then moves at most once more.
@@ -213,6 +212,9 @@ impl Client {
     /// Takes the reply for `place`.
     #[inline]
     pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
+        if self.output.capacity() == 0 {
+            self.output = spare.take();
+        }
         self.largest = reply.len().max(self.largest - self.largest / 8);
         self.replies.fill(place, reply, &mut self.output, spare);
     }
@@ -303,13 +305,12 @@ impl Client {
         &self.output[self.written..]
     }
 
-    /// Marks the next `len` bytes as written.
+    /// Marks the next `len` bytes as written. Once all are, the buffer is the worker's again.
     #[inline]
-    pub(crate) fn mark_written(&mut self, len: usize) {
+    pub(crate) fn mark_written(&mut self, len: usize, spare: &mut SpareBuffers) {
         self.written += len;
         if self.written == self.output.len() {
-            self.output.clear();
-            self.output.shrink_to(KEPT_OUTPUT);
+            spare.put(std::mem::take(&mut self.output));
             self.written = 0;
         } else if self.written > COMPACT_AFTER && self.written * 2 > self.output.len() {
             self.give_back_written();
@@ -327,5 +328,30 @@ impl Client {
     /// Whether everything it asked for has been written.
     pub(crate) fn is_settled(&self) -> bool {
         self.owed() == 0 && self.unwritten().is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_client_holds_no_buffer() {
+        let mut spare = SpareBuffers::default();
+        let mut client = Client::new(1, ([127, 0, 0, 1], 1).into(), Instant::now(), true);
+        let (first, second) = (client.expect(), client.expect());
+        client.fill(second, b"early", &mut spare);
+        client.fill(first, b"first ", &mut spare);
+        assert_eq!(client.unwritten(), b"first early");
+        client.mark_written(6, &mut spare);
+        assert_eq!(client.unwritten(), b"early");
+        client.mark_written(5, &mut spare);
+        assert!(client.is_settled());
+        assert_eq!((client.output.capacity(), client.backlog()), (0, 0));
+        let given_back = [spare.take(), spare.take()];
+        assert!(
+            given_back.iter().all(|buffer| buffer.is_empty() && buffer.capacity() > 0),
+            "both are lent again"
+        );
     }
 }

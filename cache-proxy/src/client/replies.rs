@@ -11,6 +11,9 @@
 
 use std::collections::VecDeque;
 
+use crate::client::early::{Early, Kept};
+use crate::client::spare::SpareBuffers;
+
 /// A request's position in its client's line; never reused.
 pub(crate) type Place = u64;
 
@@ -23,8 +26,10 @@ pub(crate) struct Replies {
     /// Place of the first entry.
     first: Place,
     line: VecDeque<Entry>,
-    /// Bytes of the replies and pushes that wait for their turn.
-    early: usize,
+    /// Whole replies that wait for their turn.
+    early: Early,
+    /// Bytes of pieces and pushes that wait for theirs.
+    pieces: usize,
     /// Pushes that wait for the end of the first reply.
     pushes: Vec<u8>,
 }
@@ -33,7 +38,9 @@ pub(crate) struct Replies {
 enum Entry {
     Waiting,
     /// Arrived before its turn.
-    Early(Vec<u8>),
+    Early(Kept),
+    /// The same, in pieces.
+    Joined(Vec<u8>),
     /// Its reply is for nobody.
     Muted,
     /// Arrived in part. What has come of the first one is in the output already.
@@ -79,7 +86,7 @@ impl Replies {
     /// Bytes of the replies and pushes that wait for their turn.
     #[inline]
     pub(crate) fn early_bytes(&self) -> usize {
-        self.early
+        self.early.bytes() + self.pieces
     }
 
     /// Takes the reply for `place`: appends it to `out`, and whatever waited behind it, or keeps it until
@@ -111,9 +118,9 @@ impl Replies {
             Entry::UnderWay(_) if is_first => out.extend_from_slice(piece),
             Entry::UnderWay(early) => {
                 early.extend_from_slice(piece);
-                self.early += piece.len();
+                self.pieces += piece.len();
             }
-            Entry::Waiting | Entry::Early(_) | Entry::Muted => {}
+            Entry::Waiting | Entry::Early(_) | Entry::Joined(_) | Entry::Muted => {}
         }
     }
 
@@ -125,7 +132,7 @@ impl Replies {
         if !is_first {
             let len = begun.len();
             *entry = Entry::Waiting;
-            self.early -= len;
+            self.pieces -= len;
         }
         !is_first
     }
@@ -141,7 +148,7 @@ impl Replies {
             return out.extend_from_slice(message);
         }
         self.pushes.extend_from_slice(message);
-        self.early += message.len();
+        self.pieces += message.len();
     }
 
     /// Whether the output ends inside of a reply.
@@ -151,7 +158,7 @@ impl Replies {
 
     #[cold]
     fn release_pushes(&mut self, out: &mut Vec<u8>) {
-        self.early -= self.pushes.len();
+        self.pieces -= self.pushes.len();
         out.append(&mut self.pushes);
         self.pushes = Vec::new();
     }
@@ -164,57 +171,52 @@ impl Replies {
     /// Appends the early replies whose turn has come.
     #[inline]
     fn release(&mut self, out: &mut Vec<u8>, spare: &mut SpareBuffers) {
-        while let Some(Entry::Early(reply) | Entry::UnderWay(reply)) = self.line.front_mut() {
-            out.extend_from_slice(reply);
-            self.early -= reply.len();
-            spare.put(std::mem::take(reply));
-            if let Some(Entry::UnderWay(_)) = self.line.front() {
-                break;
+        loop {
+            match self.line.front_mut() {
+                Some(Entry::Early(kept)) => self.early.release(std::mem::take(kept), out),
+                Some(Entry::Joined(reply)) => {
+                    self.pieces -= reply.len();
+                    out.append(reply);
+                }
+                Some(Entry::UnderWay(begun)) => {
+                    self.pieces -= begun.len();
+                    out.append(begun);
+                    break;
+                }
+                Some(Entry::Waiting | Entry::Muted) | None => break,
             }
             self.line.pop_front();
             self.first += 1;
         }
+        self.early.give_back(spare);
         if self.line.is_empty() && self.line.capacity() > KEPT_PLACES {
             self.line.shrink_to(KEPT_PLACES);
         }
     }
 
     fn fill_early(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
-        let Some(entry) = self.entry(place) else { return };
-        let mut early = match entry {
-            Entry::Waiting => spare.take(),
-            Entry::UnderWay(begun) => std::mem::take(begun),
-            Entry::Early(_) => return,
-            Entry::Muted => {
-                *entry = Entry::Early(Vec::new());
-                return;
+        let ahead = place.checked_sub(self.first).and_then(|ahead| usize::try_from(ahead).ok());
+        let Some(entry) = ahead.and_then(|ahead| self.line.get_mut(ahead)) else { return };
+        match entry {
+            Entry::Waiting => *entry = Entry::Early(self.early.keep(reply, spare)),
+            Entry::Muted => *entry = Entry::Early(Kept::default()),
+            Entry::UnderWay(begun) => {
+                begun.extend_from_slice(reply);
+                self.pieces += reply.len();
+                *entry = Entry::Joined(std::mem::take(begun));
             }
-        };
-        early.extend_from_slice(reply);
-        *entry = Entry::Early(early);
-        self.early += reply.len();
+            Entry::Early(_) | Entry::Joined(_) => {}
+        }
+        if self.early.is_sparse() {
+            let kept = self.line.iter_mut().filter_map(Entry::kept);
+            self.early.pack(kept);
+        }
     }
 }
 
-/// Empty buffers kept for the next early reply, so that none is allocated per reply.
-#[derive(Debug, Default)]
-pub(crate) struct SpareBuffers(Vec<Vec<u8>>);
-
-impl SpareBuffers {
-    /// Most buffers kept: 32 pipelined requests of 50 clients.
-    const MOST: usize = 1_600;
-    /// Largest buffer kept; a rare large reply is given back to the allocator.
-    const LARGEST: usize = 4 * 1024;
-
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
-    }
-
-    pub(crate) fn put(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() <= Self::LARGEST && self.0.len() < Self::MOST {
-            buffer.clear();
-            self.0.push(buffer);
-        }
+impl Entry {
+    fn kept(&mut self) -> Option<&mut Kept> {
+        if let Self::Early(kept) = self { Some(kept) } else { None }
     }
 }
 
@@ -282,16 +284,24 @@ mod tests {
         assert_eq!((out.as_slice(), replies.owed(), replies.early_bytes()), (&b"d"[..], 0, 0));
     }
 
+    /// From one byte to 2 KB: those of a whole line are packed on the way.
+    fn reply(place: Place) -> Vec<u8> {
+        vec![place as u8; 1 + (place as usize * 571) % 2_048]
+    }
+
     proptest! {
         #[test]
-        fn any_order_of_arrival_gives_the_order_of_asking(order in Just((0_u64..60).collect::<Vec<_>>()).prop_shuffle()) {
+        fn any_order_of_arrival_gives_the_order_of_asking(order in Just((0_u64..120).collect::<Vec<_>>()).prop_shuffle()) {
             let (mut replies, mut out, mut spare) = (Replies::default(), Vec::new(), SpareBuffers::default());
             order.iter().for_each(|_| { replies.expect(); });
+            let mut arrived = 0;
             for place in &order {
-                replies.fill(*place, &[*place as u8], &mut out, &mut spare);
+                replies.fill(*place, &reply(*place), &mut out, &mut spare);
+                arrived += reply(*place).len();
+                prop_assert_eq!(out.len() + replies.early_bytes(), arrived);
             }
-            prop_assert_eq!(out, (0..60).collect::<Vec<u8>>());
-            prop_assert_eq!(replies.owed(), 0);
+            prop_assert_eq!(out, (0..120).flat_map(reply).collect::<Vec<u8>>());
+            prop_assert_eq!((replies.owed(), replies.early_bytes()), (0, 0));
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use cluster::{Routing, Status, View, ViewNode};
 use resp::{Limits, Protocol, ReplyScanner, RequestScanner};
 
+use crate::client::spare::SpareBuffers;
 use crate::config::{Config, PROGRAM};
 use crate::dispatch::Dispatcher;
 use crate::explain::overview::Overview;
@@ -199,7 +200,7 @@ impl Bench {
     pub(crate) fn read(&mut self, client: ClientId) -> String {
         let Some(client) = self.worker.client(client) else { return String::new() };
         let text = String::from_utf8(client.unwritten().to_vec()).unwrap();
-        client.mark_written(text.len());
+        client.mark_written(text.len(), &mut SpareBuffers::default());
         text
     }
 

@@ -325,6 +325,7 @@ impl Worker {
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     socket.blocked.set(true);
+                    client.give_back_room();
                     break;
                 }
                 Err(_) => {

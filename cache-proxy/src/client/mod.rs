@@ -31,6 +31,9 @@ use crate::transaction::watch::Watch;
 /// then moves at most once more.
 const COMPACT_AFTER: usize = 64 * 1024;
 
+/// A buffer that is not worth shrinking: 32 replies of 100 bytes.
+const SMALL_OUTPUT: usize = 4 * 1024;
+
 /// Most replies that a client may be owed: a pipeline deeper than this gains nothing.
 const LARGEST_WINDOW: usize = 256;
 
@@ -317,6 +320,15 @@ impl Client {
         }
     }
 
+    /// A client that takes no more for now keeps what it needs of the buffer that it was lent: many such clients with
+    /// a few bytes each must not sit on all the large ones.
+    #[cold]
+    pub(crate) fn give_back_room(&mut self) {
+        if self.output.capacity() > SMALL_OUTPUT && self.output.capacity() / 4 > self.output.len() {
+            self.output.shrink_to(self.output.len() * 2);
+        }
+    }
+
     /// A client that always has more to come never has all of it written.
     #[cold]
     fn give_back_written(&mut self) {
@@ -353,5 +365,17 @@ mod tests {
             given_back.iter().all(|buffer| buffer.is_empty() && buffer.capacity() > 0),
             "both are lent again"
         );
+    }
+    #[test]
+    fn who_takes_nothing_keeps_little() {
+        let mut spare = SpareBuffers::default();
+        spare.put(Vec::with_capacity(64 * 1024));
+        let mut client = Client::new(1, ([127, 0, 0, 1], 1).into(), Instant::now(), true);
+        let place = client.expect();
+        client.fill(place, b"reply", &mut spare);
+        assert!(client.output.capacity() >= 64 * 1024, "it is lent what there is");
+        client.give_back_room();
+        assert!(client.output.capacity() < SMALL_OUTPUT);
+        assert_eq!(client.unwritten(), b"reply");
     }
 }

@@ -149,6 +149,26 @@ fn a_link_set_aside_is_used_again_before_a_new_one_is_opened() {
 }
 
 #[test]
+fn slow_readers_take_only_so_many_connections_of_a_node() {
+    let mut bench = Bench::new(2);
+    let mut read_slowly = |node: &str| {
+        let client = bench.client();
+        let key = bench.key_on(node, 0);
+        bench.send(client, &format!("GET {key}"));
+        let link = bench.shared(node).unwrap();
+        if !bench.worker.links[link].up {
+            bench.connect_link(link);
+        }
+        bench.piece(link, &"x".repeat(MUCH));
+        (bench.shared(node), link)
+    };
+    assert!((0..64).all(|_| read_slowly("n1").0.is_none()));
+    let (shared, link) = read_slowly("n1");
+    assert_eq!(shared, Some(link), "from now on they share one");
+    assert_eq!(read_slowly("n2").0, None, "another node has as many");
+}
+
+#[test]
 fn others_wait_only_so_long_behind_a_reply_that_is_not_taken() {
     let mut bench = Bench::with_flags(1, &["--client-output-buffer-limit", "1mb"]);
     let [reader, other] = [(); 2].map(|()| bench.client());
@@ -274,33 +294,49 @@ fn reads_behind_a_slow_reader_are_asked_again_over_the_other_link() {
     bench.send(reader, "GET large");
     bench.send(reader, "GET mine");
     bench.send(reads, "GET a");
-    bench.send(reads, "INCR b");
-    bench.send(reads, "GET b");
+    bench.send(writes, "GET c");
     bench.send(writes, "SET c 1");
     bench.send(writes, "GET c");
+    bench.send(reads, "GET b");
     let link = bench.link("n1", Protocol::Resp2);
     bench.piece(link, &"x".repeat(MUCH));
     bench.wait(Duration::from_millis(50));
     let fresh = bench.shared("n1").unwrap();
     bench.connect_link(fresh);
-    let sent = bench.worker.links[fresh].pipeline.unsent().to_vec();
-    assert_eq!(
-        String::from_utf8_lossy(&sent),
-        "*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
-        "no read overtakes its own write"
-    );
-    bench.worker.links[fresh].pipeline.mark_sent(sent.len());
+    assert_eq!(bench.sent_on(fresh), ["GET a", "GET b"], "no read is before or behind its own write");
     bench.worker.reply(fresh, b"$1\r\na\r\n").unwrap();
-    assert_eq!(bench.take(reads), "$1\r\na\r\n");
+    bench.worker.reply(fresh, b"$1\r\nb\r\n").unwrap();
+    assert_eq!(bench.take(reads), "$1\r\na\r\n$1\r\nb\r\n");
     bench.wait(Duration::from_millis(50));
     assert!(!bench.worker.is_halted(link), "the writes have waited for long enough");
     bench.last_piece(link, "\r\n");
-    for reply in ["$1\r\nm\r\n", "$5\r\nother\r\n", ":1\r\n", ":2\r\n", "+OK\r\n", ":3\r\n"] {
+    for reply in ["$1\r\nm\r\n", "$5\r\nother\r\n", ":1\r\n", "+OK\r\n", ":3\r\n", "$5\r\nother\r\n"] {
         bench.worker.reply(link, reply.as_bytes()).unwrap();
     }
-    assert_eq!(bench.take(reads), ":1\r\n:2\r\n", "what was asked again is not answered twice");
-    assert_eq!(bench.take(writes), "+OK\r\n:3\r\n");
+    assert_eq!(bench.take(reads), "", "what was asked again is not answered twice");
+    assert_eq!(bench.take(writes), ":1\r\n+OK\r\n:3\r\n");
     assert!(bench.take(reader).ends_with("x\r\n$1\r\nm\r\n"));
+}
+
+/// It was choked by what others had on the link, and is not to wait until a client takes its reply that takes none.
+#[test]
+fn who_was_choked_by_a_link_that_is_set_aside_goes_on_over_the_other() {
+    let mut bench = Bench::new(1);
+    let [reader, choked] = [(); 2].map(|()| bench.client());
+    bench.send(reader, "GET large");
+    (0..5).for_each(|_| bench.send_value(reader, "k", &"x".repeat(1024 * 1024)));
+    bench.send(choked, "GET k");
+    assert!(!bench.worker.may_read(choked));
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, &"x".repeat(MUCH));
+    bench.wait(Duration::from_millis(50));
+    let fresh = bench.shared("n1").unwrap();
+    bench.connect_link(fresh);
+    assert_eq!(bench.sent_on(fresh), ["GET k"]);
+    bench.worker.reply(fresh, b"$1\r\nv\r\n").unwrap();
+    assert_eq!(bench.take(choked), "$1\r\nv\r\n");
+    assert!(bench.worker.is_halted(link) && bench.worker.may_read(choked));
+    assert!(!bench.worker.may_read(reader));
 }
 
 #[test]

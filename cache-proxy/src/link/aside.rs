@@ -1,9 +1,9 @@
 //! Links set aside: what was the shared link of a node until a client began to take a large reply from it slowly.
 //!
 //! New requests go over another link, so they do not wait behind that reply. Those who have requests on the old one send
-//! nothing more until these are answered: a later request must not overtake an earlier one on another connection. A
-//! read among them can be asked again over the new link, because reading twice changes nothing; the old link's reply to
-//! it is then nobody's. With nothing left to do, the old link becomes an idle pinned one.
+//! nothing more until these are answered: a later request must not overtake an earlier one on another connection. What
+//! those have asked who only read can be asked again over the new link, because reading twice changes nothing; the old
+//! link's reply to it is then nobody's. With nothing left to do, the old link becomes an idle pinned one.
 //!
 //! Pure.
 
@@ -34,6 +34,8 @@ impl Dispatcher {
         }
         let Some(shared) = self.shared_entry(id).filter(|shared| **shared == Some(id)) else { return };
         *shared = None;
+        // Nobody feeds it any more, so nobody waits until it has drained: that may take its slow client for ever.
+        self.release(id);
         let link = &mut self.links[id];
         link.pin = Some(Pin::Aside);
         let targets: Vec<_> = link.pipeline.receivers().collect();
@@ -102,22 +104,22 @@ impl Dispatcher {
         }
     }
 
-    /// The reads of other clients than the first, with their places, but for those behind something of their own client
-    /// that stays.
+    /// The reads of clients that only read, with their places. What a client has written there the node may have executed
+    /// already: another read of it would see that too early, or too late.
     fn reads_behind(&self, id: LinkId) -> Vec<(usize, Waiter, Vec<u8>)> {
         let pipeline = &self.links[id].pipeline;
-        let first = pipeline.oldest().and_then(|waiter| self.client_behind(waiter.target));
-        let mut staying: HashSet<ClientId> = first.into_iter().collect();
-        let mut reads = Vec::new();
-        for (place, request) in pipeline.unanswered().enumerate().skip(1) {
-            let Some(client) = self.client_behind(request.waiter.target) else { continue };
-            if request.waiter.class == Class::Read && !staying.contains(&client) {
-                reads.push((place, request.waiter, request.wire.to_vec()));
-            } else {
-                staying.insert(client);
-            }
-        }
-        reads
+        let asked = || {
+            let requests = pipeline.unanswered().enumerate();
+            requests.filter_map(|(place, request)| {
+                Some((place, self.client_behind(request.waiter.target)?, request))
+            })
+        };
+        // The first client has what it waits for under way.
+        let stays = |place: usize, waiter: &Waiter| place == 0 || waiter.class != Class::Read;
+        let staying = asked().filter(|(place, _, request)| stays(*place, &request.waiter));
+        let staying: HashSet<ClientId> = staying.map(|(_, client, _)| client).collect();
+        let reads = asked().filter(|(_, client, _)| !staying.contains(client));
+        reads.map(|(place, _, request)| (place, request.waiter, request.wire.to_vec())).collect()
     }
 
     fn send_again(&mut self, id: LinkId, waiter: Waiter, wire: Vec<u8>) {

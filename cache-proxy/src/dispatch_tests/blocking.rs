@@ -78,6 +78,21 @@ fn a_link_that_is_done_serves_the_next_client_and_is_closed_when_there_is_none()
 }
 
 #[test]
+fn a_node_may_close_a_link_that_nobody_uses() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    bench.worker.reply(link, b"*-1\r\n").unwrap();
+    bench.reports();
+    bench.worker.link_failed(link, &Failure::Lost("closed by the node".to_owned()));
+    let work = std::mem::take(&mut bench.worker.outbox.rare);
+    assert!(matches!(work[..], [RareWork::Close(id)] if id == link), "nobody is accused: {work:?}");
+    assert_eq!(bench.worker.stats.connected_links, 1);
+    bench.send(client, "BLPOP k 0");
+    let (link, _) = bench.pinned(client);
+    assert!(!bench.worker.links[link].up, "a new one");
+}
+
+#[test]
 fn those_whose_time_is_up_together_find_their_links_again() {
     let mut bench = Bench::new(1);
     let mut links: Vec<_> = (0..1_000).map(|_| blocked(&mut bench, "k").1).collect();

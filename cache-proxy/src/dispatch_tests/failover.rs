@@ -74,6 +74,27 @@ fn what_may_not_run_twice_on_a_node_that_is_back_is_answered_before_anything_ove
 }
 
 #[test]
+fn a_read_is_not_asked_again_of_a_node_that_may_have_done_what_its_client_wrote_behind_it() {
+    let mut bench = Bench::new(1);
+    let [client, other] = [(); 2].map(|()| bench.client());
+    for line in ["GET a", "GET b", "SET a 1", "GET a"] {
+        bench.send(client, line);
+    }
+    bench.send(other, "GET a");
+    bench.sent("n1");
+    // Of this the node knows nothing.
+    for line in ["GET c", "SET b 1", "SET c 1"] {
+        bench.send(client, line);
+    }
+    bench.fail("n1");
+    bench.connect_links();
+    let reply = bench.read(client);
+    assert!(reply.ends_with("the command may have been executed\r\n"), "{reply}");
+    assert_eq!(reply.lines().count(), 1, "{reply}");
+    assert_eq!(bench.sent("n1"), ["GET b", "SET a 1", "GET a", "GET a", "GET c", "SET b 1", "SET c 1"]);
+}
+
+#[test]
 fn what_is_held_for_a_stand_in_goes_to_the_owner_that_is_back() {
     let mut bench = Bench::new(3);
     let client = bench.client();

@@ -16,6 +16,7 @@ use crate::link::failure::Failure;
 use crate::link::hold::{Held, Sent, Via};
 use crate::link::pin::{self, IdlePins, Pin};
 use crate::link::pipeline::{Past, Pipeline, Waiter};
+use crate::link::rerun::outrun;
 use crate::link::{Link, LinkId};
 use crate::outbox::{RareWork, Suspicion};
 use crate::target::{Receiver, Target};
@@ -53,8 +54,9 @@ impl Dispatcher {
         } else {
             self.hold.take_pinned(id)
         };
-        for held in waiting {
-            if !held.may_repeat() {
+        let outrun = outrun(&waiting, |target| self.client_behind(target));
+        for (place, held) in waiting.into_iter().enumerate() {
+            if !held.may_repeat() || outrun.contains(&place) {
                 self.expire(&held);
                 continue;
             }

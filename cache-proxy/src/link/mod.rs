@@ -13,6 +13,7 @@ pub(crate) mod keepalive;
 pub(crate) mod node_link;
 pub(crate) mod pin;
 pub(crate) mod pipeline;
+pub(crate) mod rerun;
 
 use std::sync::Arc;
 use std::time::Instant;

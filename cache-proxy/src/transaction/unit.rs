@@ -169,6 +169,15 @@ pub(crate) fn any_name(wire: &[u8], is_it: impl Fn(&[u8]) -> bool) -> bool {
     found
 }
 
+/// Calls `visit` with each name in `wire` that decides its node, and whether it may be written.
+pub(crate) fn visit_names(wire: &[u8], mut visit: impl FnMut(&[u8], bool)) {
+    all(wire, |command, request| {
+        let is_written = !command.flags.contains(Flags::READONLY);
+        names(command, request).into_iter().flatten().for_each(|name| visit(name, is_written));
+        true
+    });
+}
+
 /// Whether one of the requests in `wire` tells subscribers something: what they have heard cannot be discarded.
 pub(crate) fn publishes(wire: &[u8]) -> bool {
     let mut found = false;

@@ -28,7 +28,7 @@ pub fn node_health(verdict: &Verdict, index: MemberIndex) -> NodeHealth {
         error_message: member.error.clone().or_else(|| member.rejoin_error.clone()),
         since: Some(rfc3339(member.since)),
         epoch: verdict.epoch(),
-        routable: member.routable,
+        routable: member.is_node().then_some(member.routable),
         maintenance: member.maintenance,
         consecutive_failures: member.failures,
         consecutive_successes: member.successes,

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use cluster::{NodeId, NodeLogin};
+use cluster::{NodeId, NodeLogin, NodeType};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 
@@ -222,7 +222,9 @@ impl Monitor {
             let member = &verdict.members()[transition.member.0];
             (member.id.clone(), member.kind)
         });
-        let Transition { from, to, routable, epoch, cause, .. } = transition;
+        let Transition { from, to, epoch, cause, .. } = transition;
+        // A proxy is never routable, which says nothing about it.
+        let routable = (kind == NodeType::Node).then_some(transition.routable);
         self.metrics.count_transition(kind, *from, *to);
         if *to == cluster::Status::Unhealthy {
             tracing::warn!(member = %id, %from, %to, routable, epoch, cause, "transition");

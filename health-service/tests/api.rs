@@ -87,6 +87,7 @@ async fn lists_hold_who_belongs_in_them() {
     assert_eq!(ids("/health/proxies").await, ["proxy1"]);
     let proxy: Value = service.get("/health/proxies/proxy1").await;
     assert_eq!((&proxy["nodeType"], &proxy["status"]), (&json!("proxy"), &json!("HEALTHY")));
+    assert_eq!(proxy.get("routable"), None, "nobody routes to a proxy: {proxy}");
     let summary: Summary = service.get("/health/stats").await;
     assert_eq!((summary.healthy_nodes, summary.unhealthy_nodes, summary.healthy_proxies), (1, 1, 1));
     assert!(!summary.is_cluster_healthy);
@@ -272,7 +273,7 @@ async fn reports_name_nodes_and_unknown_ones_are_told() {
     assert_eq!((status, &taken), (202, &json!({"accepted": 1, "unknown": ["node9"]})));
     // It answers its confirming probe, so nothing comes of it.
     let node = service.node_when("node1", |node| node.consecutive_successes >= 2).await;
-    assert_eq!((node.status, node.routable), (Status::Healthy, true));
+    assert_eq!((node.status, node.routable), (Status::Healthy, Some(true)));
 }
 
 #[tokio::test]
@@ -329,7 +330,7 @@ async fn metrics_tell_of_each_member_and_of_every_label_from_the_start() {
     assert!(probes.parse::<u64>().unwrap() >= 2, "{text}");
 
     nodes.remove(0).stop().await;
-    service.node_when("node1", |node| node.status == Status::Unhealthy && !node.routable).await;
+    service.node_when("node1", |node| node.status == Status::Unhealthy && node.routable == Some(false)).await;
     service.post("/health/nodes/node2/maintenance", &json!({"mode": "drain"})).await;
     let text = service.get_metrics().await;
     assert!(has(&text, &format!("{} 0", of("healthy", "node1"))), "{text}");

@@ -64,8 +64,9 @@ pub struct NodeHealth {
     pub since: Option<String>,
     /// The epoch of the view in force when this was answered.
     pub epoch: u64,
-    /// Whether the node may be sent traffic; always false for proxies.
-    pub routable: bool,
+    /// Whether the node may be sent traffic. Not told of proxies: nobody routes to them by the view.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routable: Option<bool>,
     /// Whether the operator took the node out of service.
     pub maintenance: bool,
     /// Failed probes in a row.

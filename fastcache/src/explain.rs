@@ -104,7 +104,11 @@ fn run(settings: &Settings, keys: &[OsString]) -> anyhow::Result<()> {
     let keys = keys.iter().map(|key| percent_encode(key.as_encoded_bytes(), NON_ALPHANUMERIC));
     let query: Vec<String> = keys.map(|key| format!("key={key}")).collect();
     let url = format!("{}/explain?{}", settings.text("proxy").trim_end_matches('/'), query.join("&"));
-    let answer = http_get(&url, settings.duration("timeout"))?;
+    let answer = http_get(&url, settings.duration("timeout")).map_err(|error| {
+        anyhow::anyhow!(
+            "{error}; --proxy says which proxy's admin port to ask, such as http://127.0.0.1:9382"
+        )
+    })?;
     let parsed = serde_json::from_str(&answer.body);
     // Before it is read: HTTP's own refusals (a URL that is too long) are not in JSON.
     anyhow::ensure!(

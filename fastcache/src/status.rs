@@ -79,7 +79,9 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
 
 fn get(base: &str, path: &str, patience: Duration) -> anyhow::Result<Value> {
     let url = format!("{}{path}", base.trim_end_matches('/'));
-    let answer = http_get(&url, patience)?;
+    let answer = http_get(&url, patience).map_err(|error| {
+        anyhow::anyhow!("{error}; `fastcache up` starts a cluster, --health says where one runs")
+    })?;
     anyhow::ensure!(answer.status == 200, "{url} answered status {}", answer.status);
     serde_json::from_str(&answer.body).map_err(|error| anyhow::anyhow!("{url} did not answer JSON: {error}"))
 }

@@ -14,6 +14,7 @@ mod inherited;
 mod log_file;
 mod ports;
 mod readiness;
+mod severity;
 mod terminal;
 
 use std::ffi::OsString;
@@ -118,6 +119,10 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     write_configuration(&layout, settings.text("balance"), base_dir.path())?;
     let terminal = Terminal::start(plan.len())?;
     terminal.say(&format!("logs, state and configuration are in {}", base_dir.path().display()));
+    if !plan.shows_routine {
+        terminal
+            .say("shown here is what needs attention; LOG_LEVEL=info shows what the processes log as well");
+    }
     if layout.stats.is_some() && max_connections() < MOST_CONNECTIONS {
         let clients = max_connections();
         terminal.say(&format!("the entry takes {clients} clients at a time: raise `ulimit -n` for more"));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cluster::Topology;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::command::{Link, Up, full_pipe, run, up_command};
+use super::command::{Link, PATIENCE, Up, full_pipe, run, up_command};
 
 /// A stop takes some hundred milliseconds; this leaves room for a busy machine and none for one that waits
 /// until a group of children is killed, and then for the next.
@@ -103,6 +103,66 @@ fn sigterm_stops_all_of_it_with_a_shared_entry() {
 #[test]
 fn sigterm_stops_all_of_it_with_haproxy() {
     stops_without_a_trace("haproxy", Signal::TERM);
+}
+
+/// What is on stderr up to the line that says what to type.
+fn told_until_ready(up: &mut Up) -> Vec<String> {
+    up.ready_line();
+    let mut told = Vec::new();
+    while told.last().is_none_or(|line: &String| !line.contains("Ctrl-C stops all of it")) {
+        told.push(up.stderr_line(""));
+    }
+    told
+}
+
+#[test]
+fn a_start_is_a_few_lines_that_end_with_what_to_type() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut up = Up::start(directory.path().to_str().unwrap(), "haproxy");
+    let told = told_until_ready(&mut up);
+    assert!(told.iter().all(|line| line.starts_with("fastcache: ")) && told.len() < 10, "{told:#?}");
+    let commands: Vec<&str> = told.last().unwrap().split('`').skip(1).step_by(2).collect();
+    assert_eq!(commands.len(), 2, "{told:#?}");
+    for (command, answer) in commands.into_iter().zip(["OK", "3 nodes: 3 healthy"]) {
+        let output = Command::new("sh").args(["-c", command]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(answer), "{command}: {output:?}");
+    }
+    // What is not shown is kept.
+    let log = |name: &str| fs::read_to_string(directory.path().join(format!("logs/{name}.log"))).unwrap();
+    assert!(log("node1").contains(" INFO ") && log("haproxy").contains("[NOTICE]"), "{}", log("haproxy"));
+}
+
+#[test]
+fn what_goes_as_it_should_is_shown_to_whoever_asks() {
+    for (level, shows) in [("info", true), ("warn", false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut up = up_command(directory.path().to_str().unwrap(), "haproxy");
+        let mut up = Up::spawn(up.env("LOG_LEVEL", level));
+        let told = told_until_ready(&mut up);
+        for part in ["node1   | ", " INFO ", "haproxy | [NOTICE]"] {
+            assert_eq!(told.iter().any(|line| line.contains(part)), shows, "{level}, {part}: {told:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_is_not_said_to_be_routable_or_not() {
+    let (directory, _up, addresses) = ready("shared");
+    let health = format!("http://{}", addresses.health);
+    let status = || run(&["status", "--json", "--health", &health]).stdout;
+    let began = Instant::now();
+    while !String::from_utf8_lossy(&status()).contains("\"healthyProxies\": 2") {
+        assert!(began.elapsed() < PATIENCE, "the proxies are not found healthy");
+    }
+    let log = fs::read_to_string(directory.path().join("logs/health.log")).unwrap();
+    let of = |member: &str| -> Vec<&str> {
+        let member = format!(" member={member} ");
+        log.lines().filter(|line| line.contains(&member) && line.contains("from=")).collect()
+    };
+    assert!(of("node1").iter().any(|line| line.contains(" routable=true ")), "{log}");
+    let (proxies, is_silent) = (of("proxy1"), |line: &&str| !line.contains("routable"));
+    assert!(!proxies.is_empty() && proxies.iter().all(is_silent), "{proxies:#?}");
 }
 
 #[test]

@@ -85,6 +85,25 @@ fn every_mistake_in_the_flags_is_told() {
 }
 
 #[test]
+fn whoever_asks_where_nothing_runs_is_told_how_to_ask_elsewhere() {
+    let (listener, port) = taken_port();
+    drop(listener);
+    let address = format!("http://127.0.0.1:{port}");
+    for (args, told) in [
+        (
+            &["status", "--health", &address][..],
+            "`fastcache up` starts a cluster, --health says where one runs",
+        ),
+        (&["explain", "k", "--proxy", &address], "--proxy says which proxy's admin port to ask"),
+    ] {
+        let output = run(args);
+        let lines = stderr_lines(&output);
+        let is_told = lines.len() == 1 && lines[0].contains("does not answer: ") && lines[0].contains(told);
+        assert!(output.status.code() == Some(1) && is_told, "{lines:?}");
+    }
+}
+
+#[test]
 fn an_unknown_subcommand_gets_the_list_of_them() {
     let output = run(&["upp"]);
     assert_eq!(output.status.code(), Some(2));

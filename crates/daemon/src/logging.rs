@@ -28,6 +28,14 @@ pub fn init(settings: &Settings) -> Result<(), TryInitError> {
     tracing_subscriber::registry().with(layer.with_filter(targets)).try_init()
 }
 
+/// Whether a filter lets lines through that tell of what goes as it should.
+#[must_use]
+pub fn lets_info_through(filter: &str) -> bool {
+    let targets: Targets = filter.parse().unwrap_or_default();
+    let levels = targets.iter().map(|(_, level)| level).chain(targets.default_level());
+    levels.max().is_some_and(|level| level >= LevelFilter::INFO)
+}
+
 /// Whether a text is a filter. A bare word that is no level would be taken for a target and log
 /// everything of it: more likely a misspelt level, so it is refused.
 pub(crate) fn is_filter(text: &str) -> bool {
@@ -42,6 +50,16 @@ pub(crate) fn is_filter(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn it_is_known_which_filters_tell_what_goes_as_it_should() {
+        for talkative in ["info", "TRACE", "warn,cache_proxy=debug", "off,a=error,b=info"] {
+            assert!(lets_info_through(talkative), "{talkative}");
+        }
+        for quiet in ["warn", "off", "error,cache_proxy=warn"] {
+            assert!(!lets_info_through(quiet), "{quiet}");
+        }
+    }
 
     #[test]
     fn filters_are_levels_and_targets_with_levels() {

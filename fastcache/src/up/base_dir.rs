@@ -27,7 +27,11 @@ impl BaseDir {
         let path = path.canonicalize().with_context(|| trouble("use", &path))?;
         let file = path.join(LOCK);
         let is_ours = file.exists() || fs::read_dir(&path)?.next().is_none();
-        anyhow::ensure!(is_ours, "{} is neither empty nor a directory of `fastcache up`", path.display());
+        anyhow::ensure!(
+            is_ours,
+            "{} is neither empty nor a directory of `fastcache up`; give it a --base-dir of its own",
+            path.display()
+        );
         let lock = File::create(&file).with_context(|| trouble("write", &file))?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, _lock: lock }),
@@ -108,7 +112,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("state")).unwrap();
         let refused = BaseDir::lock(Some(directory.path())).unwrap_err().to_string();
-        assert!(refused.ends_with("is neither empty nor a directory of `fastcache up`"), "{refused}");
+        let told = "is neither empty nor a directory of `fastcache up`; give it a --base-dir of its own";
+        assert!(refused.ends_with(told), "{refused}");
         assert!(directory.path().join("state").exists());
     }
 }

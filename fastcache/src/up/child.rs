@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::inherited;
 use super::log_file::LogFile;
+use super::severity::is_routine;
 use super::terminal::{Prefix, Terminal};
 use crate::guarded;
 
@@ -92,6 +93,8 @@ pub(super) struct Output {
     pub(super) terminal: Terminal,
     pub(super) prefix: Prefix,
     pub(super) log: LogFile,
+    /// Whether the terminal shows what goes as it should; the log has it in any case.
+    pub(super) shows_routine: bool,
 }
 
 impl ChildSpec {
@@ -210,7 +213,7 @@ async fn read_lines(pipe: pipe::Receiver, mut output: Output, index: usize, even
         if text.starts_with(READY_LINE) {
             // The terminal shows it as progress.
             let _ = events.send(Event::Listening(index)).await;
-        } else {
+        } else if output.shows_routine || !is_routine(text) {
             output.terminal.child_line(&output.prefix, text);
         }
         if let Err(error) = output.log.line(text) {

@@ -18,6 +18,10 @@ pub(super) struct Plan {
     pub(super) health: ChildSpec,
     pub(super) proxies: Vec<ChildSpec>,
     pub(super) haproxy: Option<ChildSpec>,
+    /// Whether the user asked to see what goes as it should.
+    pub(super) shows_routine: bool,
+    /// Whether clients have to give a password.
+    pub(super) asks_clients: bool,
 }
 
 impl Plan {
@@ -47,6 +51,9 @@ impl Plan {
             health: common.health(),
             proxies: (0..layout.proxies.len()).map(|index| common.proxy(index)).collect(),
             haproxy: haproxy.map(|executable| common.haproxy(executable)),
+            shows_routine: settings.is_given("log-level")
+                && daemon::logging::lets_info_through(settings.text("log-level")),
+            asks_clients: settings.optional_text("requirepass").is_some_and(|password| !password.is_empty()),
         }
     }
 

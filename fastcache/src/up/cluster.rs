@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::child::{ChildSpec, Event, Handle, Output};
+use super::child::{ChildSpec, Event, Handle, Output, quoted};
 use super::children::Plan;
 use super::log_file::LogFile;
 use super::ports;
@@ -27,6 +27,9 @@ const GRACE: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Events of all children; when it is full they wait a moment.
 const MAX_EVENTS: usize = 64;
+/// Where `redis-cli` and `fastcache status` look when they are told nothing.
+const LOCALHOST: &str = "127.0.0.1";
+const HEALTH_PORT: u16 = 8080;
 /// In front of a command line: a child started by hand is not one that this command watches or stops.
 const START_AGAIN: &str = "to start it again (it is then yours to stop): ";
 
@@ -86,6 +89,7 @@ impl Cluster {
         self.terminal.end_progress();
         started?;
         self.terminal.ready(&self.ready_line(began.elapsed()));
+        self.terminal.say(&self.next_line(plan.asks_clients));
         if let Some(line) = self.reload_line() {
             self.terminal.say(&line);
         }
@@ -95,7 +99,6 @@ impl Cluster {
     }
 
     async fn start(&mut self, plan: &Plan, deadline: Instant) -> anyhow::Result<()> {
-        let width = plan.name_width();
         let groups: [(&str, Role, &[ChildSpec]); 3] = [
             ("nodes", Role::Node, &plan.nodes),
             ("health service", Role::Checker, std::slice::from_ref(&plan.health)),
@@ -103,13 +106,13 @@ impl Cluster {
         ];
         for (what, role, specs) in groups {
             self.terminal.phase(&format!("starting {} {what}", specs.len()));
-            self.start_group(specs, role, width)?;
+            self.start_group(plan, role, specs)?;
             self.until_all_listen(what, deadline).await?;
         }
         // Until they have a view, proxies answer PING with an error, and HAProxy would take them out.
         self.until(readiness::proxies_answer, deadline).await?;
         if let Some(spec) = &plan.haproxy {
-            self.start_group(std::slice::from_ref(spec), Role::Checker, width)?;
+            self.start_group(plan, Role::Checker, std::slice::from_ref(spec))?;
         }
         self.until(readiness::cluster_serves, deadline).await?;
         if plan.haproxy.is_some() {
@@ -119,14 +122,15 @@ impl Cluster {
         Ok(())
     }
 
-    fn start_group(&mut self, specs: &[ChildSpec], role: Role, width: usize) -> anyhow::Result<()> {
+    fn start_group(&mut self, plan: &Plan, role: Role, specs: &[ChildSpec]) -> anyhow::Result<()> {
         for spec in specs {
             let index = self.members.len();
             let log = self.directory.join("logs").join(format!("{}.log", spec.name));
             let log =
                 LogFile::create(log).with_context(|| format!("cannot write the log of {}", spec.name))?;
-            let prefix = Prefix::new(&spec.name, width, index);
-            let output = Output { terminal: self.terminal.clone(), prefix, log };
+            let prefix = Prefix::new(&spec.name, plan.name_width(), index);
+            let shows_routine = plan.shows_routine;
+            let output = Output { terminal: self.terminal.clone(), prefix, log, shows_routine };
             let handle = Handle::start(spec, index, output, self.sender.clone())
                 .with_context(|| format!("cannot start {}", spec.name))?;
             self.members.push(Member { role, handle, is_listening: false, has_exited: false });
@@ -254,6 +258,24 @@ impl Cluster {
 
     fn running(&self, role: Role) -> impl Iterator<Item = &Member> {
         self.members.iter().filter(move |member| member.role == role && !member.has_exited)
+    }
+
+    /// What somebody who has never seen it types next.
+    fn next_line(&self, asks_clients: bool) -> String {
+        let Layout { host, entry, health, .. } = &self.layout;
+        let here = host == LOCALHOST;
+        let redis_host = if here { String::new() } else { format!("-h {host} ") };
+        let password = if asks_clients { "--askpass " } else { "" };
+        let page = format!("http://{}", self.layout.address(*health));
+        let address =
+            if here && *health == HEALTH_PORT { String::new() } else { format!(" --health {page}") };
+        // As it was typed: it need not be on the PATH.
+        let program = std::env::args().next().unwrap_or_else(|| "fastcache".to_owned());
+        format!(
+            "try `redis-cli {redis_host}-p {entry} {password}SET greeting hello` and `{} status{address}`; watch {page}/; \
+             Ctrl-C stops all of it",
+            quoted(&program)
+        )
     }
 
     /// How HAProxy takes a changed file, if it runs.

@@ -93,14 +93,17 @@ fn what_makes_no_sense_is_refused_in_words() {
     let mut bench = Bench::new(2);
     let client = bench.client();
     for (line, expected) in [
-        ("PROXY", "-ERR wrong number of arguments for 'proxy' command\r\n"),
+        ("PROXY", "-ERR wrong number of arguments for 'proxy' command; PROXY HELP shows its forms\r\n"),
         ("PROXY NOPE", "-ERR unknown subcommand 'NOPE'. Try PROXY HELP.\r\n"),
-        ("PROXY EXPLAIN", "-ERR wrong number of arguments for 'proxy|explain' command\r\n"),
-        ("PROXY SIMULATE UP n1", "-ERR syntax error\r\n"),
-        ("PROXY SIMULATE DOWN n1 n9", "-ERR no node of the view is called 'n9'\r\n"),
+        (
+            "PROXY EXPLAIN",
+            "-ERR wrong number of arguments for 'proxy|explain' command; PROXY HELP shows its forms\r\n",
+        ),
+        ("PROXY SIMULATE UP n1", "-ERR syntax error; PROXY HELP shows the forms\r\n"),
+        ("PROXY SIMULATE DOWN n1 n9", "-ERR no node of the view is called 'n9'; PROXY NODES lists them\r\n"),
         ("PROXY SLOWLOG GET x", "-ERR value is not an integer or out of range\r\n"),
         ("PROXY SLOWLOG GET -2", "-ERR count should be greater than or equal to -1\r\n"),
-        ("PROXY SLOWLOG LEN 1", "-ERR syntax error\r\n"),
+        ("PROXY SLOWLOG LEN 1", "-ERR syntax error; PROXY HELP shows the forms\r\n"),
     ] {
         assert_eq!(bench.inquire(client, line), expected, "{line}");
     }

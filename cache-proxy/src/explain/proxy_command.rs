@@ -13,7 +13,7 @@ use crate::target::Target;
 /// Slow requests that `PROXY SLOWLOG GET` tells of when it is not said how many: as Redis' `SLOWLOG GET`.
 pub(crate) const SLOW_REQUESTS: usize = 10;
 
-const SYNTAX: &str = "syntax error";
+const SYNTAX: &str = "syntax error; PROXY HELP shows the forms";
 
 /// Each form with its arguments and what it does.
 const FORMS: [(&str, &str, &str); 8] = [

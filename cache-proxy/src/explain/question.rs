@@ -75,11 +75,11 @@ impl Question {
             return Err(Unanswered::Asked(text));
         }
         match self {
-            Self::Explain(keys) if keys.is_empty() => asked("which key?"),
+            Self::Explain(keys) if keys.is_empty() => asked("which key? /explain?key=KEY"),
             Self::Explain(keys) => Ok(explain::keys(overview, routing()?, keys)),
             Self::Nodes => Ok(explain::nodes(overview, routing()?, now)),
             Self::View => Ok(explain::view(overview, routing()?, now)),
-            Self::Simulate(ids) if ids.is_empty() => asked("which nodes?"),
+            Self::Simulate(ids) if ids.is_empty() => asked("which nodes? /simulate?down=NODE,NODE"),
             Self::Simulate(ids) => {
                 let routing = routing()?;
                 let load = overview.load(routing.ring().slots(), now);

@@ -31,7 +31,8 @@ struct Outcome {
 /// The id that no node has.
 pub(crate) fn down(routing: &Routing, ids: &[String], load: &Load) -> Result<Answer, String> {
     let index = |id: &String| {
-        let unknown = || format!("no node of the view is called '{}'", shown(id.as_bytes()));
+        let unknown =
+            || format!("no node of the view is called '{}'; PROXY NODES lists them", shown(id.as_bytes()));
         routing.index_of(id).ok_or_else(unknown)
     };
     let out = ids.iter().map(index).collect::<Result<Vec<_>, _>>()?;

@@ -13,6 +13,9 @@ pub(crate) enum Refusal {
     /// `EXEC` with arguments ends the transaction, or what is watched for the next.
     #[error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command")]
     Exec,
+    /// No manual of Redis tells how it is written.
+    #[error("ERR wrong number of arguments for '{}' command; PROXY HELP shows its forms", .0.name)]
+    Proxy(Named),
     #[error("ERR {0}")]
     Keys(KeyError),
     #[error("ERR unknown subcommand '{given}'. Try {} HELP.", command.to_ascii_uppercase())]
@@ -42,6 +45,7 @@ impl Refusal {
     pub(crate) fn arity(command: &Command) -> Self {
         match command.name {
             "exec" => Self::Exec,
+            name if name.split('|').next() == Some("proxy") => Self::Proxy(Named { name }),
             name => Self::Arity(Named { name }),
         }
     }

@@ -32,9 +32,9 @@ async fn the_admin_port_answers_what_the_command_does() {
     let (status, outcome) = json(&proxy, &format!("/simulate?down={serving}")).await;
     assert_eq!((status, &outcome["served"]), (200, &true.into()), "{outcome}");
     for (path, expected) in [
-        ("/explain", "which key?"),
-        ("/simulate?down=", "which nodes?"),
-        ("/simulate?down=n0,nope", "no node of the view is called 'nope'"),
+        ("/explain", "which key? /explain?key=KEY"),
+        ("/simulate?down=", "which nodes? /simulate?down=NODE,NODE"),
+        ("/simulate?down=n0,nope", "no node of the view is called 'nope'; PROXY NODES lists them"),
         ("/slowlog?count=x", "value is not an integer or out of range"),
     ] {
         let (status, problem) = json(&proxy, path).await;

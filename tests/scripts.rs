@@ -118,3 +118,21 @@ fn what_is_told_of_all_nodes() {
     assert_eq!(client.ask("LATENCY LATEST"), "*0\r\n");
     assert_eq!(client.ask("LATENCY HISTORY command"), "*0\r\n");
 }
+
+#[test]
+fn over_nodes_without_scripts_a_client_is_told_what_has_them() {
+    let cluster = Cluster::start(2, 1);
+    let mut client = cluster.client(0);
+    for (request, begin) in [
+        ("EVAL x 1 k", "-ERR unknown command 'EVAL': FastCache's own nodes have no scripts; "),
+        ("SCRIPT LOAD x", "-ERR unknown command 'SCRIPT': FastCache's own nodes have no scripts; "),
+        ("EVAL x 0", "-ERR 'EVAL' without keys is sent as EVAL_RO, which node "),
+        ("EVALSHA x 0", "-ERR 'EVALSHA' without keys is sent as EVALSHA_RO, which node "),
+    ] {
+        let told = client.ask(request);
+        assert!(
+            told.starts_with(begin) && told.contains("use stock Redis or Valkey nodes"),
+            "{request}: {told}"
+        );
+    }
+}

@@ -9,7 +9,7 @@ use crate::engine::Room;
 use crate::failure::Failure;
 use crate::node::Node;
 use crate::transaction::runs_at_once;
-use commands::{Command, Flags};
+use commands::{Command, Flags, Group};
 use resp::{Encoder, Request};
 
 /// What a handler works with.
@@ -216,7 +216,7 @@ fn resolve(handlers: &Handlers, request: &Request<'_>) -> Result<(&'static Comma
         Some(handler) => Ok((found, handler)),
         None if found.name == command.name && handlers.serves(command) => Err(Failure::Arity(command.name)),
         None if found.name != command.name => Err(unknown_subcommand(request)),
-        None => Err(unknown()),
+        None => Err(not_here(command, request)),
     }
 }
 
@@ -233,6 +233,32 @@ fn unknown_command(request: &Request<'_>) -> Failure {
     Failure::Worded(format!("ERR unknown command '{name}', with args beginning with: {words}"))
 }
 
+/// A command of Redis that this node does not have: where all of its family is missing, what has it.
+#[cold]
+fn not_here(command: &Command, request: &Request<'_>) -> Failure {
+    let Some(family) = missing(command.group) else { return unknown_command(request) };
+    let name = printable(start_of(request.arg(0)));
+    Failure::Worded(format!(
+        "ERR unknown command '{name}': FastCache's own nodes have no {family}; use stock Redis or Valkey nodes"
+    ))
+}
+
+/// What this node has nothing of, in words.
+fn missing(group: Group) -> Option<&'static str> {
+    match group {
+        Group::Bitmap => Some("bitmaps"),
+        Group::HyperLogLog => Some("HyperLogLogs"),
+        Group::Hash => Some("hashes"),
+        Group::List => Some("lists"),
+        Group::Set => Some("sets"),
+        Group::Stream => Some("streams"),
+        Group::Geo => Some("geospatial indexes"),
+        Group::PubSub => Some("publish/subscribe"),
+        Group::Scripting => Some("scripts"),
+        _ => None,
+    }
+}
+
 fn unknown_subcommand(request: &Request<'_>) -> Failure {
     let container = String::from_utf8_lossy(request.arg(0)).to_uppercase();
     let word = printable(start_of(request.get(1).unwrap_or_default()));
@@ -241,4 +267,17 @@ fn unknown_subcommand(request: &Request<'_>) -> Failure {
 
 fn start_of(name: &[u8]) -> &[u8] {
     &name[..name.len().min(NAME_IN_ERROR)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_served_of_what_is_said_to_be_missing() {
+        let handlers = Handlers::default();
+        let served: Vec<_> =
+            handlers.served().filter(|command| missing(command.group).is_some()).map(|c| c.name).collect();
+        assert_eq!(served, [""; 0]);
+    }
 }

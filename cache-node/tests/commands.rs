@@ -33,6 +33,25 @@ fn bulks(reply: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_a_node_has_nothing_of_is_told_with_what_has_it() {
+    let (_node, mut client) = start();
+    for (request, family) in [
+        ("eval x 1 k", "scripts"),
+        ("SCRIPT LOAD x", "scripts"),
+        ("HSET h f v", "hashes"),
+        ("SUBSCRIBE c", "publish/subscribe"),
+    ] {
+        let name = request.split(' ').next().unwrap();
+        let told = format!(
+            "-ERR unknown command '{name}': FastCache's own nodes have no {family}; use stock Redis or Valkey nodes\r\n"
+        );
+        assert_eq!(client.say(request), told);
+    }
+    // No other node has it either.
+    assert!(client.say("PROXY VIEW").starts_with("-ERR unknown command 'PROXY', with args beginning with: "));
+}
+
+#[test]
 fn ranks_come_with_scores_when_asked_for() {
     let (_node, mut client) = start();
     client.say("ZADD z 1 a 2.5 b");

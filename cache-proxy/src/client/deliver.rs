@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use commands::Class;
+use resp::{Encoder, Protocol};
 
 use crate::dispatch::Dispatcher;
 use crate::link::LinkId;
 use crate::link::failure::Failure;
 use crate::link::pipeline::{Past, Waiter};
+use crate::plan::scripts::unknown_script_command;
 use crate::target::{Receiver, Target};
 
 impl Dispatcher {
@@ -46,17 +48,20 @@ impl Dispatcher {
         if waiter.target == Target::HANDSHAKE {
             return self.handshake_reply(link, reply);
         }
-        self.note_answer(link, &waiter, took, reply);
-        self.deliver(waiter.target, reply);
+        if self.note_answer(link, &waiter, took, reply) {
+            self.deliver_error(link, &waiter, reply);
+        } else {
+            self.deliver(waiter.target, reply);
+        }
         if is_pinned {
             self.pinned_answered(link);
         }
         Ok(())
     }
 
-    /// Counts a node's answer to a client.
+    /// Counts a node's answer to a client. `true`: it is an error.
     #[inline]
-    pub(crate) fn note_answer(&self, link: LinkId, waiter: &Waiter, took: Duration, reply: &[u8]) {
+    pub(crate) fn note_answer(&self, link: LinkId, waiter: &Waiter, took: Duration, reply: &[u8]) -> bool {
         let entry = &self.links[link];
         let class = self.published.traffic.class(waiter.class);
         // What was passed on in pieces took as long as its client liked, and its last one may look like an error.
@@ -68,10 +73,25 @@ impl Dispatcher {
         if is_timed {
             class.durations.observe(took);
         }
-        if reply.first() == Some(&b'-') && is_whole {
+        let is_error = reply.first() == Some(&b'-') && is_whole;
+        if is_error {
             entry.traffic.errors.add(reply);
             class.errors.add(reply);
         }
+        is_error
+    }
+
+    /// Gives a node's error to whoever waits for it, in the client's terms where it is about what the proxy has made
+    /// of the request.
+    #[cold]
+    fn deliver_error(&mut self, link: LinkId, waiter: &Waiter, error: &[u8]) {
+        let text =
+            (waiter.class == Class::Scripting).then(|| unknown_script_command(&self.links[link].node, error));
+        let Some(text) = text.flatten() else { return self.deliver(waiter.target, error) };
+        let mut reply = self.spare.take();
+        Encoder::new(&mut reply, Protocol::Resp2).error(&text);
+        self.deliver(waiter.target, &reply);
+        self.spare.put(reply);
     }
 
     /// Gives a reply to whoever waits for it.

@@ -87,6 +87,31 @@ fn a_script_without_a_key_may_only_read_and_runs_on_one_node() {
 }
 
 #[test]
+fn a_node_that_runs_no_script_without_a_key_is_told_of_in_the_clients_words() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    for (request, sent, quote) in
+        [("EVAL return 0", "EVAL", '\''), ("evalsha abcd 0", "EVALSHA", '`'), ("FCALL f 0 a", "FCALL", '\'')]
+    {
+        bench.send(client, request);
+        bench.answer(
+            "n1",
+            &format!("-ERR unknown command {quote}{sent}_RO{quote}, with args beginning with: \r\n"),
+        );
+        let told = bench.read(client);
+        let expected =
+            format!("-ERR '{sent}' without keys is sent as {sent}_RO, which node n1 does not know; use ");
+        assert!(told.starts_with(&expected) && told.ends_with(")\r\n"), "{told}");
+    }
+    // With a key it is sent as it is, and so is what the node says of it.
+    for error in ["-ERR unknown command 'EVAL', with args\r\n", "-NOSCRIPT No matching script.\r\n"] {
+        bench.send(client, "EVAL return 1 k");
+        bench.answer("n1", error);
+        assert_eq!(bench.read(client), error);
+    }
+}
+
+#[test]
 fn a_script_without_a_key_is_found_by_its_name_where_it_ran() {
     // SHA-1 of `return 1`.
     const NAME: &str = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";

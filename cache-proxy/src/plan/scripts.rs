@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use cluster::NodeId;
 use commands::Class;
 use resp::encode_request;
 
@@ -78,6 +79,20 @@ pub(crate) fn name_of_script<'a>(command: Option<&str>, word: &'a [u8]) -> Cow<'
         Some("EVALSHA_RO") => word.to_ascii_lowercase().into(),
         _ => word.into(),
     }
+}
+
+/// What to tell a client whose script without a key was sent under a name that the node does not know: the client may
+/// never have heard of it.
+pub(crate) fn unknown_script_command(node: &NodeId, error: &[u8]) -> Option<String> {
+    // Redis before 7.0 quotes the name otherwise.
+    let name = error.strip_prefix(b"-ERR ")?.strip_prefix(b"unknown command ")?.get(1..)?;
+    let sent = ["EVAL", "EVALSHA", "FCALL"]
+        .into_iter()
+        .find(|sent| name.strip_prefix(sent.as_bytes()).is_some_and(|rest| rest.starts_with(b"_RO")))?;
+    Some(format!(
+        "ERR '{sent}' without keys is sent as {sent}_RO, which node {node} does not know; use stock Redis or Valkey nodes \
+         of version 7.0 or later (FastCache's own nodes have no scripts)"
+    ))
 }
 
 impl Dispatcher {

@@ -103,6 +103,31 @@ fn redis_cli_looks_through_all_keys() {
 }
 
 #[test]
+fn config_get_tells_the_settings_of_all_nodes() {
+    let tier = Tier::start();
+    for node in 0..NODES {
+        let mut client = tier.cluster.node_client(node);
+        for setting in ["maxmemory 10mb", "slowlog-max-len 7", "notify-keyspace-events KEA"] {
+            assert_eq!(client.ask(&format!("CONFIG SET {setting}")), "+OK\r\n", "{setting}");
+        }
+    }
+    let told = tier.cli(&["CONFIG", "GET", "*"]);
+    let lines: Vec<&str> = told.lines().collect();
+    let memory = (NODES * 10 * 1024 * 1024).to_string();
+    for (name, value) in [
+        ("maxmemory", memory.as_str()),
+        ("maxmemory-policy", "noeviction"),
+        ("slowlog-log-slower-than", "10000"),
+        ("slowlog-max-len", "35"),
+        ("notify-keyspace-events", "AKE"),
+        ("databases", "1"),
+    ] {
+        assert!(lines.windows(2).any(|pair| pair == [name, value]), "{name}: {told}");
+    }
+    assert!(tier.cli(&["INFO", "memory"]).contains(&format!("maxmemory:{memory}\r\n")));
+}
+
+#[test]
 fn redis_cli_watches_and_measures() {
     let tier = Tier::start();
     tier.fill(50);

@@ -233,6 +233,7 @@ impl Dispatcher {
             Plan::Split(split) => self.split(*split, job),
             Plan::Every(fan_out) => self.send_to_every(*fan_out, job),
             Plan::Info => self.info(job),
+            Plan::Settings => self.config_get(job),
             Plan::Keyless(name) => self.send_without_key(*name, job),
             Plan::Scan => self.scan(job),
             Plan::Publish => self.publish(job),

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicUsize;
 
 use crate::local::figures::Figures;
+use crate::local::node_settings::NodeSettings;
 use crate::plan::scripts::Scripts;
 
 /// What the workers of a process share.
@@ -15,4 +16,6 @@ pub(crate) struct Shared {
     pub(crate) scripts: Mutex<Scripts>,
     /// What the nodes have said of themselves, to any worker.
     pub(crate) figures: Mutex<Figures>,
+    /// What they have said of their settings.
+    pub(crate) node_settings: Mutex<NodeSettings>,
 }

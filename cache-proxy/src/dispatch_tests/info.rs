@@ -1,4 +1,4 @@
-//! `INFO`: whom it asks, how long it waits, and what it says.
+//! `INFO` and `CONFIG GET`: whom they ask, how long they wait, and what they say.
 
 use std::time::Duration;
 
@@ -96,4 +96,68 @@ fn without_any_node_there_is_an_answer_all_the_same() {
     bench.send(client, "INFO");
     let lines = fields(&mut bench, client);
     assert!(has(&lines, "used_memory:0") && has(&lines, "nodes_in_info:0"), "{lines:#?}");
+}
+
+fn array(words: &[&str]) -> String {
+    let words: String = words.iter().map(|word| node_says(word)).collect();
+    format!("*{}\r\n{words}", words.matches('$').count())
+}
+
+#[test]
+fn config_get_tells_the_memory_of_all_nodes_as_info_does() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "CONFIG GET maxmemory MAXMEMORY-policy");
+    for (node, policy) in [("n1", "allkeys-lru"), ("n2", "noeviction")] {
+        assert_eq!(bench.sent(node), ["INFO"]);
+        assert_eq!(bench.read(client), "");
+        bench.answer(node, &node_says(&format!("maxmemory:512\r\nmaxmemory_policy:{policy}\r\n")));
+    }
+    assert_eq!(bench.read(client), array(&["maxmemory", "1024", "maxmemory-policy", "mixed"]));
+    bench.send(client, "INFO memory");
+    let lines = fields(&mut bench, client);
+    assert!(has(&lines, "maxmemory:1024") && has(&lines, "maxmemory_policy:mixed"), "{lines:?}");
+    bench.send(client, "HELLO 3");
+    bench.read(client);
+    bench.send(client, "CONFIG GET maxmemory");
+    assert_eq!(bench.read(client), array(&["maxmemory", "1024"]).replace("*2", "%1"));
+}
+
+#[test]
+fn config_get_asks_the_nodes_for_what_info_does_not_tell_and_for_no_more() {
+    let mut bench = Bench::new(2);
+    let (client, other) = (bench.client(), bench.client());
+    bench.send(client, "CONFIG GET save maxclients");
+    assert_eq!(bench.read(client), array(&["maxclients", "10000", "save", ""]));
+    assert!(bench.sent_to_all().is_empty(), "no node is asked");
+    // All there is: both questions, one after the other.
+    bench.send(client, "CONFIG GET *");
+    bench.send(other, "CONFIG GET slowlog*");
+    let settings = array(&["slowlog-log-slower-than", "10000", "slowlog-max-len", "128"]);
+    for node in ["n1", "n2"] {
+        assert_eq!(bench.sent(node), ["INFO", "CONFIG GET [ns][lo]*"]);
+        bench.answer(node, &format!("{}{settings}", node_says("maxmemory:7\r\n")));
+    }
+    let both = array(&["slowlog-log-slower-than", "10000", "slowlog-max-len", "256"]);
+    assert_eq!(bench.read(other), both);
+    let all = bench.read(client);
+    assert!(
+        all.contains("maxmemory\r\n$2\r\n14\r\n") && all.ends_with(&both[both.find('$').unwrap()..]),
+        "{all}"
+    );
+    bench.send(client, "CONFIG GET slowlog-max-len notify-keyspace-events");
+    assert_eq!(bench.read(client), array(&["notify-keyspace-events", "", "slowlog-max-len", "256"]));
+}
+
+#[test]
+fn config_get_leaves_out_what_no_node_says() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "CONFIG GET max* slowlog-max-len");
+    bench.answer("n1", "-NOPERM no\r\n");
+    bench.wait(Duration::from_millis(200));
+    assert_eq!(bench.read(client), "", "it waits for the second question");
+    bench.answer("n1", "-ERR unknown command 'CONFIG'\r\n");
+    bench.wait(Duration::from_millis(200));
+    assert_eq!(bench.read(client), array(&["maxclients", "10000", "maxmemory-clients", "0"]));
 }

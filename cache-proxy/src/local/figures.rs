@@ -15,7 +15,7 @@ use crate::plan::merge::Cursor;
 
 /// How long an answer stands: the nodes are asked at most once in this time, however many clients say INFO. Some
 /// do whenever they connect.
-const STANDS_FOR: Duration = Duration::from_secs(1);
+pub(crate) const STANDS_FOR: Duration = Duration::from_secs(1);
 
 /// Most nodes that are known one by one: as many as a cluster has at most. So only those are ever too many that have left;
 /// their ids may be made up anew each time.

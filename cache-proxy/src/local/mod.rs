@@ -8,6 +8,8 @@ pub(crate) mod figures;
 pub(crate) mod info;
 pub(crate) mod local_client;
 pub(crate) mod node_info;
+pub(crate) mod node_settings;
+pub(crate) mod settings;
 
 use commands::Command;
 use resp::{Encoder, Protocol, Request};
@@ -17,7 +19,6 @@ use crate::dispatch::Dispatcher;
 use crate::plan::handling::is_served;
 use crate::plan::refusal::Refusal;
 use crate::plan::refuse::NO_VIEW;
-use crate::pubsub::SUBSCRIBER_LIMIT;
 use crate::target::ClientId;
 
 /// The version of Redis whose commands and replies the tier is compatible with. Clients choose features by
@@ -57,7 +58,7 @@ pub(crate) fn answer(
             local_client::answer(worker, id, name, request, to);
         }),
         "command" => commands::Catalogue::new(&is_served).answer(request, &mut to),
-        "config" => with_subcommand(command, request, &mut to, |name, to| config(worker, name, request, to)),
+        "config" => with_subcommand(command, request, &mut to, config),
         "cluster" => to.error("ERR This instance has cluster support disabled"),
         "role" => role(&mut to),
         // `WHOAMI`: there is one user.
@@ -241,44 +242,12 @@ fn with_subcommand(
     }
 }
 
-fn config(worker: &Dispatcher, subcommand: &str, request: &Request<'_>, to: &mut Encoder<'_>) {
+/// What of `CONFIG` needs no node; `GET` is in [`settings`].
+fn config(subcommand: &str, to: &mut Encoder<'_>) {
     match subcommand {
-        "get" => {
-            let settings = config_values(worker);
-            let wanted = |name: &str| {
-                let mut patterns = request.args().skip(2);
-                patterns.any(|pattern| commands::glob_matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
-            };
-            let found: Vec<_> = settings.iter().filter(|(name, _)| wanted(name)).collect();
-            to.map(found.len());
-            for (name, value) in found {
-                to.bulk(name.as_bytes());
-                to.bulk(value.as_bytes());
-            }
-        }
         "resetstat" => to.simple("OK"),
         _ => to.error("ERR the proxy is configured by flags, environment or file; CONFIG GET reads it"),
     }
-}
-
-/// What `CONFIG GET` knows: what tools ask for when they connect, under Redis' names.
-fn config_values(worker: &Dispatcher) -> Vec<(&'static str, String)> {
-    vec![
-        ("appendonly", "no".to_owned()),
-        ("client-output-buffer-limit", output_limits(worker.limits.close_at)),
-        ("databases", "1".to_owned()),
-        ("maxclients", worker.config.max_clients.to_string()),
-        ("maxmemory", "0".to_owned()),
-        ("maxmemory-clients", worker.config.maxmemory_clients.to_string()),
-        ("proto-max-bulk-len", worker.config.max_bulk_len.to_string()),
-        ("save", String::new()),
-        ("timeout", "0".to_owned()),
-    ]
-}
-
-/// Hard and soft limit, and the soft one's time, by class of clients.
-fn output_limits(normal: usize) -> String {
-    format!("normal {normal} 0 0 pubsub {} 0 0", SUBSCRIBER_LIMIT.min(normal))
 }
 
 fn role(to: &mut Encoder<'_>) {

@@ -1,4 +1,4 @@
-//! Asks the nodes for their figures when a client says `INFO`, and answers when they have.
+//! Asks the nodes about themselves when a client says `INFO` or `CONFIG GET`, and answers when they have.
 //!
 //! No client waits for a node that is slow or gone: after a moment it is told what is known without that one. All
 //! who ask meanwhile get the same answer, and for a second nobody is asked again.
@@ -14,42 +14,78 @@ use crate::dispatch::{Dispatcher, Job};
 use crate::link::pipeline::Waiter;
 use crate::local::figures::Figures;
 use crate::local::info::{self, Sections};
+use crate::local::node_settings::{self, NodeSettings};
+use crate::local::settings::{self, Patterns};
 use crate::outbox::RareWork;
 use crate::target::Target;
 
-/// How long an `INFO` waits for the nodes. Client libraries send it when they connect, so a dead node must not
+/// How long a client waits for the nodes. Client libraries send `INFO` when they connect, so a dead node must not
 /// delay it noticeably; a healthy one answers within milliseconds.
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// The questions on their way, and who waits for the answers.
 #[derive(Debug, Default)]
 pub(crate) struct NodeInfo {
-    round: Option<Round>,
+    /// At most one for each question.
+    rounds: Vec<Round>,
     /// Counts the rounds: answers to an earlier one are late.
     number: u32,
 }
 
+/// What nodes are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// `INFO`.
+    Figures,
+    /// `CONFIG GET`: asked only when a client wants to know, because nodes may refuse it.
+    Settings,
+}
+
 #[derive(Debug)]
 struct Round {
+    number: u32,
+    question: Question,
     began: Instant,
     /// Those asked; `None` once they have answered.
     asked: Vec<Option<NodeId>>,
     missing: usize,
     waiting: Vec<Asking>,
+    /// What they have said of their settings, when they were asked for them.
+    settings: NodeSettings,
 }
 
-/// A client that said `INFO`.
+/// A client that waits for an answer.
 #[derive(Debug)]
 struct Asking {
     target: Target,
     protocol: Protocol,
-    sections: Sections,
+    wants: Wants,
+}
+
+#[derive(Debug)]
+enum Wants {
+    Info(Sections),
+    Settings(Patterns),
+}
+
+impl Wants {
+    /// The questions that the nodes must have answered.
+    fn questions(&self) -> impl Iterator<Item = Question> {
+        let (figures, settings) = match self {
+            Self::Info(sections) => (sections.concern_nodes(), false),
+            Self::Settings(wanted) => (
+                settings::TOLD_BY_INFO.iter().any(|name| wanted.fit(name)),
+                node_settings::NAMES.iter().any(|name| wanted.fit(name)),
+            ),
+        };
+        figures.then_some(Question::Figures).into_iter().chain(settings.then_some(Question::Settings))
+    }
 }
 
 impl NodeInfo {
     /// Whether time matters.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.round.is_some()
+        !self.rounds.is_empty()
     }
 }
 
@@ -60,23 +96,46 @@ impl Dispatcher {
         self.shared.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn node_settings(&self) -> MutexGuard<'_, NodeSettings> {
+        // As above.
+        self.shared.node_settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Answers `INFO`, now or when the nodes have been asked.
     pub(crate) fn info(&mut self, job: &Job<'_>) {
-        let sections = Sections::named_by(job.request);
-        let asking = Asking { target: job.target, protocol: job.protocol, sections };
-        if !asking.sections.concern_nodes() || self.figures().stand(self.now) {
-            return self.tell(&asking);
-        }
-        match &mut self.node_info.round {
+        let wants = Wants::Info(Sections::named_by(job.request));
+        self.answer_when_known(Asking { target: job.target, protocol: job.protocol, wants });
+    }
+
+    /// Answers `CONFIG GET`, now or when the nodes have been asked.
+    pub(crate) fn config_get(&mut self, job: &Job<'_>) {
+        let wants = Wants::Settings(Patterns::named_by(job.request));
+        self.answer_when_known(Asking { target: job.target, protocol: job.protocol, wants });
+    }
+
+    fn answer_when_known(&mut self, asking: Asking) {
+        let open = asking.wants.questions().find(|question| !self.is_answered(*question));
+        let Some(question) = open else { return self.tell(&asking) };
+        match self.node_info.rounds.iter_mut().find(|round| round.question == question) {
             Some(round) => round.waiting.push(asking),
-            None => self.ask_nodes(asking),
+            None => self.ask_nodes(question, asking),
         }
     }
 
-    fn ask_nodes(&mut self, asking: Asking) {
+    fn is_answered(&self, question: Question) -> bool {
+        match question {
+            Question::Figures => self.figures().stand(self.now),
+            Question::Settings => self.node_settings().stand(self.now),
+        }
+    }
+
+    fn ask_nodes(&mut self, question: Question, asking: Asking) {
         let (number, now) = (self.node_info.number.wrapping_add(1), self.now);
         let mut wire = self.spare.take();
-        encode_request(&mut wire, [&b"INFO"[..]].into_iter());
+        match question {
+            Question::Figures => encode_request(&mut wire, [&b"INFO"[..]].into_iter()),
+            Question::Settings => encode_request(&mut wire, node_settings::QUESTION.into_iter()),
+        }
         let mut asked = Vec::new();
         // One that is not connected would not answer in time.
         for id in self.link_of.iter().filter_map(|links| links[Protocol::Resp2 as usize]) {
@@ -90,49 +149,77 @@ impl Dispatcher {
         self.spare.put(wire);
         asked.iter().for_each(|(id, _)| self.list_link(*id));
         let asked: Vec<_> = asked.into_iter().map(|(_, node)| Some(node)).collect();
+        let missing = asked.len();
+        let settings = NodeSettings::default();
         self.node_info.number = number;
-        self.node_info.round = Some(Round { began: now, missing: asked.len(), asked, waiting: vec![asking] });
+        let waiting = vec![asking];
+        self.node_info.rounds.push(Round { number, question, began: now, asked, missing, waiting, settings });
         self.outbox.rare.push(RareWork::Watch);
-        if self.node_info.round.as_ref().is_some_and(|round| round.missing == 0) {
-            self.end_round();
+        if missing == 0 {
+            self.end_round(number);
         }
     }
 
     /// Takes a node's answer.
     pub(crate) fn take_figures(&mut self, number: u32, place: u16, reply: &[u8]) {
         let now = self.now;
-        let Some(round) = self.node_info.round.as_mut().filter(|_| number == self.node_info.number) else {
+        let Some(round) = self.node_info.rounds.iter_mut().find(|round| round.number == number) else {
             return;
         };
         let Some(node) = round.asked.get_mut(usize::from(place)).and_then(Option::take) else { return };
         round.missing -= 1;
         let is_last = round.missing == 0;
-        // An error says nothing.
-        if let Some(text) = reply.strip_prefix(b"$") {
-            self.figures().take(&node, &String::from_utf8_lossy(text), now);
+        match (round.question, reply.strip_prefix(b"$")) {
+            (Question::Settings, _) => round.settings.take(reply),
+            (Question::Figures, Some(text)) => {
+                self.figures().take(&node, &String::from_utf8_lossy(text), now);
+            }
+            // An error says nothing.
+            (Question::Figures, None) => {}
         }
         if is_last {
-            self.end_round();
+            self.end_round(number);
         }
     }
 
     /// Answers those who have waited long enough.
     pub(crate) fn end_overdue_info(&mut self) {
-        if self.node_info.round.as_ref().is_some_and(|round| round.began + PATIENCE <= self.now) {
-            self.end_round();
-        }
+        let overdue = self.node_info.rounds.iter().filter(|round| round.began + PATIENCE <= self.now);
+        let overdue: Vec<u32> = overdue.map(|round| round.number).collect();
+        overdue.into_iter().for_each(|number| self.end_round(number));
     }
 
-    fn end_round(&mut self) {
-        let Some(round) = self.node_info.round.take() else { return };
-        self.figures().end_round(round.began, self.now);
-        round.waiting.iter().for_each(|asking| self.tell(asking));
+    fn end_round(&mut self, number: u32) {
+        let rounds = &mut self.node_info.rounds;
+        let Some(place) = rounds.iter().position(|round| round.number == number) else { return };
+        let Round { question, began, waiting, mut settings, .. } = rounds.swap_remove(place);
+        match question {
+            Question::Figures => self.figures().end_round(began, self.now),
+            Question::Settings => {
+                settings.end_round(self.now);
+                *self.node_settings() = settings;
+            }
+        }
+        // Who wants to know more waits for the next round.
+        waiting.into_iter().for_each(|asking| self.answer_when_known(asking));
     }
 
     fn tell(&mut self, asking: &Asking) {
-        let text = info::text(self, &asking.sections, &self.figures());
         let mut reply = self.spare.take();
-        Encoder::new(&mut reply, asking.protocol).verbatim("txt", text.as_bytes());
+        let mut to = Encoder::new(&mut reply, asking.protocol);
+        match &asking.wants {
+            Wants::Info(sections) => {
+                to.verbatim("txt", info::text(self, sections, &self.figures()).as_bytes());
+            }
+            Wants::Settings(wanted) => {
+                let values = settings::values(self, wanted, &self.figures(), &self.node_settings());
+                to.map(values.len());
+                for (name, value) in values {
+                    to.bulk(name.as_bytes());
+                    to.bulk(value.as_bytes());
+                }
+            }
+        }
         self.deliver(asking.target, &reply);
         self.spare.put(reply);
     }

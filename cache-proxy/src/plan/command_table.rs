@@ -62,6 +62,18 @@ const INFO: Way = (
      `nodes_in_info` says how many have answered. Counters do not fall when a node restarts. `instantaneous_ops_per_sec` is\n\
      what the nodes do for all proxies, and counts a request over several nodes for each.",
 );
+const SETTINGS: Way = (
+    "Settings of all",
+    "What tools ask for when they connect, told as one Redis would. `maxmemory` is the sum over all nodes (0 when one of\n\
+     them has no limit) and `maxmemory-policy` what they do (`mixed` when they differ): the same as in `INFO`, where they\n\
+     come from, because a tool that reads both must not find two limits, and because hosted servers answer `INFO` and\n\
+     refuse `CONFIG`. `slowlog-max-len` is a sum too, as `SLOWLOG GET` shows the entries of all nodes; what takes\n\
+     `slowlog-log-slower-than` is noted wherever it runs (-1: some node notes nothing); `notify-keyspace-events` is empty\n\
+     unless all nodes notify of the same. These three are asked of the nodes, as seldom and as patiently as `INFO`. What\n\
+     no node answers is left out. All else concerns connections and is this proxy's own: `maxclients`, `timeout`,\n\
+     `client-output-buffer-limit`, `maxmemory-clients`, `proto-max-bulk-len`; `databases` is 1, `save` empty, `appendonly`\n\
+     no. `CONFIG SET` is refused: a node takes it at its own port.",
+);
 const TRANSACTION: Way = (
     "Transactions",
     "Queued in the proxy and executed on one node: all keys of a transaction must live together. What the proxy answers by\n\
@@ -87,8 +99,22 @@ const REFUSED: Way = (
 );
 
 /// All ways, in the order of the document.
-const WAYS: [Way; 13] =
-    [BY_KEY, SPLIT, EVERY, SCAN, INFO, BLOCKING, TRANSACTION, PUBSUB, SCRIPT, ANY, LOCAL, PROXY, REFUSED];
+const WAYS: [Way; 14] = [
+    BY_KEY,
+    SPLIT,
+    EVERY,
+    SCAN,
+    INFO,
+    SETTINGS,
+    BLOCKING,
+    TRANSACTION,
+    PUBSUB,
+    SCRIPT,
+    ANY,
+    LOCAL,
+    PROXY,
+    REFUSED,
+];
 
 fn way(command: &Command) -> Way {
     match Handling::of(command) {
@@ -103,6 +129,7 @@ fn way(command: &Command) -> Way {
         Handling::Every(_) => EVERY,
         Handling::Scan => SCAN,
         Handling::Info => INFO,
+        Handling::Settings => SETTINGS,
         Handling::Publish | Handling::Subscribe(_) | Handling::Unsubscribe(_) => PUBSUB,
         Handling::Transaction => TRANSACTION,
         Handling::Local if command.class == Class::Scripting => REFUSED,

@@ -77,6 +77,7 @@ pub(crate) enum Handling {
     Subscribe(Kind),
     Unsubscribe(Kind),
     Info,
+    Settings,
     Proxy,
     Transaction,
     Refuse(fn(Named) -> Refusal),
@@ -113,7 +114,7 @@ static HANDLING: LazyLock<Vec<Handling>> = LazyLock::new(|| {
 
 /// What the proxy answers by itself. Everything that a client library sends when it connects is here, so no
 /// client fails at its handshake.
-const LOCAL: [&str; 18] = [
+const LOCAL: [&str; 17] = [
     "ping",
     "echo",
     "quit",
@@ -123,7 +124,6 @@ const LOCAL: [&str; 18] = [
     "select",
     "client",
     "command",
-    "config",
     "cluster",
     "role",
     "module",
@@ -177,6 +177,8 @@ fn of_subcommand(subcommand: &Command) -> Handling {
         "slowlog|reset" | "commandlog|reset" | "memory|purge" => Handling::Every(FanOut::First),
         "latency|latest" => Handling::Every(FanOut::Latest),
         "latency|history" => Handling::Every(FanOut::History),
+        "config|get" => Handling::Settings,
+        name if name.starts_with("config|") => Handling::Local,
         "script|debug" | "acl|whoami" => Handling::Local,
         "function|stats" => Handling::Refuse(Refusal::Admin),
         _ if subcommand.short_name() == "help" => Handling::Keyless,

@@ -49,6 +49,8 @@ pub(crate) enum Plan {
     Unsubscribe(Kind),
     /// Tell the figures of the proxy and of all nodes.
     Info,
+    /// Tell settings of the proxy and of all nodes.
+    Settings,
     /// Tell about the proxy: this subcommand of `PROXY`.
     Proxy(&'static Command),
     /// `MULTI` and what belongs to it.
@@ -90,6 +92,7 @@ fn planned(command: &'static Command, handling: Handling, request: &Request<'_>)
         Handling::Subscribe(kind) => Plan::Subscribe(kind),
         Handling::Unsubscribe(kind) => Plan::Unsubscribe(kind),
         Handling::Info => Plan::Info,
+        Handling::Settings => Plan::Settings,
         Handling::Proxy => Plan::Proxy(command),
         Handling::Transaction => Plan::Transaction,
         Handling::Refuse(refusal) => Plan::Refuse(refusal(Named { name: command.name })),
@@ -211,6 +214,8 @@ mod tests {
             ("MULTI", "Transaction"),
             ("PING", "Local"),
             ("CLIENT SETINFO LIB-NAME x", "Local"),
+            ("CONFIG GET maxmemory", "Settings"),
+            ("CONFIG SET maxmemory 1", "Local"),
         ] {
             assert_eq!(planned(line), expected, "{line}");
         }

@@ -120,7 +120,8 @@ impl Dispatcher {
     fn extend(&mut self, id: ClientId, place: Place, piece: &[u8]) -> bool {
         let most = self.limits.close_at;
         // What comes for a client that has left, or is about to, is read off the link and dropped.
-        let Some(client) = self.client(id).filter(|client| !client.killed) else { return false };
+        let client = self.clients.get_mut(id.index as usize).filter(|client| client.serial == id.serial);
+        let Some(client) = client.filter(|client| !client.killed) else { return false };
         if client.backlog() > most {
             tracing::warn!(peer = %client.peer, backlog = client.backlog(), "closing a client: others wait behind the reply that it does not take");
             client.closing = true;
@@ -128,7 +129,7 @@ impl Dispatcher {
             self.list(id);
             return false;
         }
-        client.extend(place, piece);
+        client.extend(place, piece, &mut self.spare);
         let enough = client.waiting_at(place) > STREAM_AHEAD;
         self.list(id);
         self.note_growth(piece.len());

@@ -215,15 +215,22 @@ impl Client {
     /// Takes the reply for `place`.
     #[inline]
     pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
-        if self.output.capacity() == 0 {
-            self.output = spare.take();
-        }
+        self.borrow_output(spare);
         self.largest = reply.len().max(self.largest - self.largest / 8);
         self.replies.fill(place, reply, &mut self.output, spare);
     }
 
+    /// Whatever goes to the output goes to a buffer that the worker lends: it gets each one that was written.
+    #[inline]
+    fn borrow_output(&mut self, spare: &mut SpareBuffers) {
+        if self.output.capacity() == 0 {
+            self.output = spare.take();
+        }
+    }
+
     /// Takes a piece of the reply for `place`; its end is for [`Self::fill`].
-    pub(crate) fn extend(&mut self, place: Place, piece: &[u8]) {
+    pub(crate) fn extend(&mut self, place: Place, piece: &[u8], spare: &mut SpareBuffers) {
+        self.borrow_output(spare);
         self.replies.extend(place, piece, &mut self.output);
     }
 
@@ -244,7 +251,8 @@ impl Client {
 
     /// Takes a message that answers no request. It never lands inside of a reply; the caller bounds the backlog and
     /// lists the client.
-    pub(crate) fn push(&mut self, message: &[u8]) {
+    pub(crate) fn push(&mut self, message: &[u8], spare: &mut SpareBuffers) {
+        self.borrow_output(spare);
         self.replies.push(message, &mut self.output);
     }
 
@@ -366,6 +374,22 @@ mod tests {
             "both are lent again"
         );
     }
+
+    #[test]
+    fn pieces_and_messages_go_through_one_buffer() {
+        let mut spare = SpareBuffers::default();
+        let mut client = Client::new(1, ([127, 0, 0, 1], 1).into(), Instant::now(), true);
+        client.push(b"message", &mut spare);
+        client.mark_written(7, &mut spare);
+        let place = client.expect();
+        for _ in 0..10 {
+            client.extend(place, b"piece", &mut spare);
+            client.mark_written(5, &mut spare);
+        }
+        assert!(spare.take().capacity() > 0);
+        assert_eq!(spare.take().capacity(), 0, "there is no other");
+    }
+
     #[test]
     fn who_takes_nothing_keeps_little() {
         let mut spare = SpareBuffers::default();

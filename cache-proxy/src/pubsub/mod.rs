@@ -161,7 +161,8 @@ impl Dispatcher {
                 client.closing = true;
                 client.killed = true;
             } else {
-                client.push(if client.reads() == Protocol::Resp3 { message } else { &flat });
+                let said = if client.reads() == Protocol::Resp3 { message } else { &flat };
+                client.push(said, &mut self.spare);
                 grown += message.len();
                 passed += 1;
             }

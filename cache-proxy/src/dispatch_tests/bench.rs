@@ -88,8 +88,7 @@ impl Bench {
     /// Connects a link to a node that answers `MULTI` with this.
     pub(crate) fn connect_link_to(&mut self, id: LinkId, multi: &str) {
         self.worker.link_connected(id);
-        let pipeline = &mut self.worker.links[id].pipeline;
-        pipeline.mark_sent(pipeline.unsent().len());
+        self.write(id);
         for reply in ["+PONG\r\n", &format!(":{id}\r\n"), multi, multi] {
             self.worker.reply(id, reply.as_bytes()).unwrap();
         }
@@ -133,10 +132,7 @@ impl Bench {
 
     /// Takes what would be written over a link, as lines of words.
     pub(crate) fn sent_on(&mut self, id: LinkId) -> Vec<String> {
-        let pipeline = &mut self.worker.links[id].pipeline;
-        let mut unsent = pipeline.unsent().to_vec();
-        pipeline.note_write(self.worker.now);
-        pipeline.mark_sent(unsent.len());
+        let mut unsent = self.write(id);
         let mut scanner = RequestScanner::new(Limits::default());
         let mut lines = Vec::new();
         while let Some(len) = scanner.scan(&unsent).unwrap() {
@@ -145,6 +141,18 @@ impl Bench {
             unsent.drain(..len);
         }
         lines
+    }
+
+    /// Has the link's socket take all there is, as the worker's tasks do: only from a link that is listed.
+    pub(crate) fn write(&mut self, id: LinkId) -> Vec<u8> {
+        let link = &mut self.worker.links[id];
+        let unsent = link.pipeline.unsent().to_vec();
+        assert!(unsent.is_empty() || link.listed, "nobody would write it");
+        link.listed = false;
+        link.pipeline.note_write(self.worker.now);
+        link.pipeline.mark_sent(unsent.len());
+        self.worker.outbox.links.retain(|listed| *listed != id);
+        unsent
     }
 
     pub(crate) fn sent(&mut self, node: &str) -> Vec<String> {
@@ -174,9 +182,7 @@ impl Bench {
     pub(crate) fn answer(&mut self, node: &str, replies: &str) {
         let id = self.link(node, Protocol::Resp2);
         // It answers what it has got.
-        let pipeline = &mut self.worker.links[id].pipeline;
-        pipeline.note_write(self.worker.now);
-        pipeline.mark_sent(pipeline.unsent().len());
+        self.write(id);
         let mut rest = replies.as_bytes();
         let mut scanner = ReplyScanner::new(Limits::default());
         while !rest.is_empty() {

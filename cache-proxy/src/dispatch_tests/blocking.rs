@@ -61,14 +61,16 @@ fn a_blocking_request_waits_until_its_client_is_owed_nothing() {
 #[test]
 fn a_link_that_is_done_serves_the_next_client_and_is_closed_when_there_is_none() {
     let mut bench = Bench::new(1);
-    let (_, link) = blocked(&mut bench, "k");
+    let (first, link) = blocked(&mut bench, "k");
     bench.worker.reply(link, b"*-1\r\n").unwrap();
     let next = bench.client();
     bench.send(next, "BLPOP other 1");
     assert_eq!(bench.pinned(next).0, link);
+    bench.worker.disconnect(first);
     assert_eq!(bench.sent_on(link), ["BLPOP other 1"]);
+    bench.worker.outbox.rare.clear();
     bench.worker.reply(link, b"*-1\r\n").unwrap();
-    assert!(closed(&mut bench).is_empty());
+    assert!(matches!(bench.worker.outbox.rare[..], [RareWork::Watch]), "somebody looks at the deadlines");
     bench.wait(Duration::from_secs(9));
     assert!(bench.worker.is_waiting(), "the clock must run on");
     assert!(closed(&mut bench).is_empty());
@@ -86,7 +88,8 @@ fn a_node_may_close_a_link_that_nobody_uses() {
     bench.worker.link_failed(link, &Failure::Lost("closed by the node".to_owned()));
     let work = std::mem::take(&mut bench.worker.outbox.rare);
     assert!(matches!(work[..], [RareWork::Close(id)] if id == link), "nobody is accused: {work:?}");
-    assert_eq!(bench.worker.stats.connected_links, 1);
+    let shared = &bench.worker.links[bench.link("n1", Protocol::Resp2)];
+    assert_eq!((bench.worker.stats.connected_links, shared.traffic.links_up.get()), (1, 1));
     bench.send(client, "BLPOP k 0");
     let (link, _) = bench.pinned(client);
     assert!(!bench.worker.links[link].up, "a new one");
@@ -153,6 +156,19 @@ fn a_reply_to_a_blocked_client_that_stops_midway_is_given_up() {
 }
 
 #[test]
+fn a_reply_to_a_blocked_client_that_has_begun_is_ended_by_a_node_that_goes_out_of_service() {
+    let mut bench = Bench::new(2);
+    let key = bench.key_on("n1", 0);
+    let (client, link) = blocked(&mut bench, &key);
+    bench.piece(link, "*2\r\n$1\r\nk\r\n$6\r\nab");
+    bench.set_routable("n1", false);
+    assert!(!bench.worker.client(client).unwrap().killed);
+    bench.worker.end_of_reply(link, b"cdef\r\n").unwrap();
+    assert_eq!(bench.read(client), "*2\r\n$1\r\nk\r\n$6\r\nabcdef\r\n");
+    assert!(closed(&mut bench).contains(&link) && bench.worker.stats.blocked_clients == 0);
+}
+
+#[test]
 fn what_a_node_may_have_given_of_a_key_that_it_keeps_is_not_asked_of_others() {
     let (mut bench, [moving, kept], _) = Bench::apart();
     let (client, link) = blocked(&mut bench, &format!("{kept} {moving}"));
@@ -170,7 +186,8 @@ fn who_is_blocked_on_a_node_that_fails_waits_on_its_stand_in() {
     let (client, link) = blocked(&mut bench, &key);
     bench.wait(Duration::from_secs(60));
     bench.worker.link_failed(link, &Failure::Lost("gone".to_owned()));
-    assert_eq!(bench.read(client), "");
+    bench.wait(Duration::from_millis(900));
+    assert_eq!(bench.read(client), "", "that it was blocked for long is no fault of the node");
     bench.set_routable("n1", false);
     let (link, node) = bench.pinned(client);
     assert_eq!(node, bench.node_of(&key));
@@ -192,6 +209,47 @@ fn who_is_blocked_on_a_stand_in_follows_the_keys_back_to_their_owner() {
     assert_eq!(node, "n1");
     bench.connect_link(link);
     assert_eq!(bench.sent_on(link), [format!("BLPOP {key} 0")]);
+}
+
+#[test]
+fn who_could_not_yet_block_on_a_stand_in_follows_the_keys_back_and_leaves_no_link() {
+    let mut bench = Bench::new(3);
+    let key = bench.key_on("n1", 0);
+    bench.set_routable("n1", false);
+    let client = bench.client();
+    bench.send(client, &format!("BLPOP {key} 0"));
+    let (old, _) = bench.pinned(client);
+    bench.set_routable("n1", true);
+    assert!(closed(&mut bench).contains(&old));
+    assert_eq!(bench.pinned(client).1, "n1");
+    assert_eq!(bench.worker.stats.blocked_clients, 1);
+}
+
+#[test]
+fn who_is_blocked_on_a_node_that_moves_is_blocked_at_its_new_address() {
+    let mut bench = Bench::new(1);
+    let (client, old) = blocked(&mut bench, "k");
+    bench.view.epoch += 1;
+    bench.view.nodes[0].port += 100;
+    bench.publish();
+    assert!(closed(&mut bench).contains(&old));
+    let (link, _) = bench.pinned(client);
+    bench.connect_link(link);
+    assert_eq!(bench.sent_on(link), ["BLPOP k 0"]);
+    assert_eq!(bench.worker.stats.blocked_clients, 1);
+}
+
+#[test]
+fn an_idle_link_outlives_a_view_and_serves_one_client_at_a_time() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    bench.worker.reply(link, b"*-1\r\n").unwrap();
+    bench.view.epoch += 1;
+    bench.publish();
+    let other = bench.client();
+    [client, other].iter().for_each(|client| bench.send(*client, "BLPOP k 0"));
+    assert_eq!(bench.pinned(client).0, link);
+    assert_ne!(bench.pinned(other).0, link);
 }
 
 #[test]
@@ -281,6 +339,42 @@ fn a_proxy_that_leaves_does_not_wait_for_a_node_that_unblocks_nobody() {
     bench.worker.unblock_rest();
     assert_eq!(bench.read(client), "*-1\r\n");
     assert!(closed(&mut bench).contains(&link) && bench.worker.stats.blocked_clients == 0);
+}
+
+#[test]
+fn a_proxy_that_leaves_answers_at_once_whom_no_node_can_be_asked_about() {
+    // One has a link that was lost, one a link whose node has not greeted; and at last nodes cannot be asked at all.
+    let mut bench = Bench::new(1);
+    let [lost, early] = [(); 2].map(|()| bench.client());
+    for client in [lost, early] {
+        bench.send(client, "XREAD BLOCK 0 STREAMS s $");
+    }
+    let [(link, _), (accepted, _)] = [lost, early].map(|client| bench.pinned(client));
+    bench.connect_link(link);
+    bench.sent_on(link);
+    bench.worker.link_failed(link, &Failure::Lost("gone".to_owned()));
+    bench.worker.link_connected(accepted);
+    bench.worker.unblock_all();
+    assert_eq!([lost, early].map(|client| bench.read(client)), ["*-1\r\n", "*-1\r\n"]);
+    assert!(bench.sent("n1").is_empty() && bench.worker.hold.is_empty());
+
+    let mut bench = Bench::new(1);
+    let (client, _) = blocked(&mut bench, "k");
+    bench.fail("n1");
+    bench.worker.unblock_all();
+    assert_eq!(bench.read(client), "*-1\r\n");
+    assert!(bench.sent("n1").is_empty(), "nothing goes before the handshake");
+}
+
+#[test]
+fn a_proxy_that_leaves_cuts_no_reply_that_has_begun() {
+    let mut bench = Bench::new(1);
+    let (client, link) = blocked(&mut bench, "k");
+    bench.piece(link, "*2\r\n$1\r\nk\r\n$6\r\nab");
+    bench.worker.unblock_all();
+    bench.worker.unblock_rest();
+    bench.worker.end_of_reply(link, b"cdef\r\n").unwrap();
+    assert_eq!(bench.read(client), "*2\r\n$1\r\nk\r\n$6\r\nabcdef\r\n");
 }
 
 #[test]

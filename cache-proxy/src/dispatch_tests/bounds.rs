@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use resp::Protocol;
+
 use super::Bench;
 use crate::target::ClientId;
 
@@ -131,15 +133,47 @@ fn what_is_gathered_counts_among_what_all_clients_may_have() {
 fn a_client_that_feeds_a_full_link_is_not_read_until_it_drains() {
     let mut bench = Bench::new(1);
     let client = bench.client();
-    let value = "x".repeat(3 * 1024 * 1024);
-    bench.send_value(client, "k", &value);
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.send_value(client, "k", &"x".repeat(3 * 1024 * 1024));
     assert!(bench.worker.may_read(client));
-    bench.send_value(client, "k", &value);
+    bench.send_value(client, "k", &"x".repeat(2 * 1024 * 1024));
     assert!(!bench.worker.may_read(client));
+    assert_eq!(bench.worker.links[link].traffic.choked.get(), 1);
     bench.sent("n1");
     bench.answer("n1", "+OK\r\n");
-    assert!(!bench.worker.may_read(client));
+    assert!(!bench.worker.may_read(client), "2 MiB are more than it goes on at");
     bench.answer("n1", "+OK\r\n");
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn what_is_queued_counts_among_what_all_clients_may_have_until_the_transaction_is_aborted() {
+    let mut bench = Bench::with_flags(1, &["--maxmemory-clients", "1mb"]);
+    let clients = [bench.client(), bench.client()];
+    let value = "x".repeat(600_000);
+    for (client, line) in clients.into_iter().zip(["PING", "NOPE"]) {
+        bench.send(client, "MULTI");
+        bench.send_value(client, "k", &value);
+        bench.send(client, line);
+        bench.send_value(client, "k", &value);
+    }
+    assert_eq!(clients.map(|id| bench.worker.client(id).unwrap().killed), [true, false]);
+    assert!(bench.worker.client(clients[1]).unwrap().kept() < 1_000, "nothing of it will be executed");
+}
+
+#[test]
+fn a_transaction_feeds_a_link_too() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    let value = "x".repeat(3 * 1024 * 1024);
+    bench.send(client, "MULTI");
+    (0..2).for_each(|_| bench.send_value(client, "k", &value));
+    bench.send(client, "EXEC");
+    assert!(!bench.worker.may_read(client));
+    bench.sent("n1");
+    bench.answer("n1", "+OK\r\n+QUEUED\r\n+QUEUED\r\n");
+    assert!(!bench.worker.may_read(client));
+    bench.answer("n1", "*2\r\n+OK\r\n+OK\r\n");
     assert!(bench.worker.may_read(client));
 }
 

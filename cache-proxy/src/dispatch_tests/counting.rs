@@ -52,6 +52,23 @@ fn a_request_that_is_given_back_counts_when_it_comes_again() {
 }
 
 #[test]
+fn a_transaction_counts_with_each_of_its_commands_and_its_time_is_that_of_exec() {
+    let mut bench = Bench::with_flags(1, &["--slowlog-log-slower-than", "10000"]);
+    let client = bench.client();
+    for line in ["MULTI", "SET k v", "GET k", "EXEC"] {
+        bench.send(client, line);
+    }
+    let worker = &bench.worker;
+    let requests = [Class::Write, Class::Read, Class::Transaction]
+        .map(|class| worker.published.traffic.class(class).requests.get());
+    assert_eq!((requests, worker.stats.requests), ([1, 1, 2], 4));
+    bench.worker.now += Duration::from_millis(20);
+    bench.answer("n1", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n$1\r\nv\r\n");
+    let durations = bench.worker.published.traffic.class(Class::Transaction).durations.read();
+    assert_eq!((durations.count(), bench.worker.overview.slow_log.len()), (1, 1));
+}
+
+#[test]
 fn a_request_that_fails_in_many_parts_is_one_error() {
     let mut bench = Bench::new(3);
     let (client, gone) = (bench.client(), bench.client());

@@ -1,5 +1,6 @@
 //! The dispatcher without a socket.
 
+mod aside;
 mod bench;
 mod blocking;
 mod bounds;
@@ -13,6 +14,7 @@ mod proxy_command;
 mod pubsub;
 mod replies;
 mod requests;
+mod rerun;
 mod transactions;
 mod uploads;
 mod watch;

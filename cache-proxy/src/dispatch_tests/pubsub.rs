@@ -28,8 +28,7 @@ impl Bench {
     /// Lets `node` say something over the subscriber link.
     fn say(&mut self, node: &str, push: &str) {
         let id = self.subscriber_link(node);
-        let pipeline = &mut self.worker.links[id].pipeline;
-        pipeline.mark_sent(pipeline.unsent().len());
+        self.write(id);
         self.worker.reply(id, push.as_bytes()).unwrap();
     }
 

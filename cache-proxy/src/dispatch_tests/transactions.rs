@@ -241,6 +241,11 @@ fn a_node_that_takes_the_right_to_multi_away_is_never_silent_about_it() {
     let read = bench.read(client);
     assert!(read.contains("node n1 refused MULTI (NOPERM no right to MULTI)"), "{read}");
     assert!(read.contains("may have been executed one by one"), "{read}");
+    for line in ["MULTI", "INCR a", "EXEC"] {
+        bench.send(client, line);
+    }
+    assert!(bench.read(client).ends_with("node n1 does not know MULTI\r\n"));
+    assert!(bench.sent("n1").is_empty());
 }
 
 #[test]

@@ -36,9 +36,7 @@ fn link_of(bench: &Bench) -> LinkId {
 
 /// Lets the node take all that it was sent; gives that.
 fn taken(bench: &mut Bench, link: LinkId) -> Vec<u8> {
-    let pipeline = &mut bench.worker.links[link].pipeline;
-    let bytes = pipeline.unsent().to_vec();
-    pipeline.mark_sent(bytes.len());
+    let bytes = bench.write(link);
     bench.worker.upload_written(link);
     bytes
 }

@@ -272,6 +272,28 @@ fn a_client_that_changes_its_protocol_version_has_to_watch_again() {
 }
 
 #[test]
+fn a_link_that_goes_on_watching_because_multi_was_refused_serves_nobody_else() {
+    // When the connection was made …
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "WATCH a");
+    let link = pinned(&bench);
+    bench.connect_link_to(link, "-ERR unknown command\r\n");
+    assert_eq!(bench.sent_on(link), ["WATCH a"]);
+    reply(&mut bench, link, &["+OK\r\n"]);
+    transact(&mut bench, client, &["SET a 2"]);
+    assert!(bench.read(client).ends_with("node n1 does not know MULTI\r\n"));
+    assert!(!bench.worker.links.contains(link) && bench.worker.units.is_empty());
+    // … and when it was used.
+    let link = watching(&mut bench, client, "WATCH a");
+    transact(&mut bench, client, &["SET a 2"]);
+    bench.sent_on(link);
+    reply(&mut bench, link, &["-NOPERM no\r\n", "+OK\r\n", "-ERR EXEC without MULTI\r\n"]);
+    assert!(bench.read(client).contains("refused MULTI (NOPERM no)"));
+    assert!(!bench.worker.links.contains(link) && bench.worker.units.is_empty());
+}
+
+#[test]
 fn a_client_that_leaves_with_an_exec_on_its_way_leaves_nothing_behind() {
     let mut bench = Bench::new(1);
     let client = bench.client();

@@ -342,6 +342,13 @@ mod tests {
             pipeline.mark_sent(1);
         }
         assert_eq!((pipeline.held_bytes(), pipeline.unsent()), (COMPACT_AFTER, &b""[..]));
+        // A socket that never takes all there is.
+        for _ in 0..10 {
+            pipeline.stream(&[b'x'; COMPACT_AFTER]);
+            pipeline.mark_sent(pipeline.unsent().len() - 1);
+        }
+        assert!(pipeline.held_bytes() <= 2 * COMPACT_AFTER + 1, "{} bytes", pipeline.held_bytes());
+        pipeline.mark_sent(1);
         pipeline.stream(b"last");
         pipeline.push(b"end", Waiter::new(target(0), Instant::now(), Class::Write));
         pipeline.mark_sent(6);
@@ -367,7 +374,9 @@ mod tests {
         write(&mut pipeline, "a", 0);
         write(&mut pipeline, "b", 10);
         write(&mut pipeline, "c", 20);
-        for expected in [(&b"a"[..], at(0)), (b"b", at(10)), (b"c", at(20))] {
+        // Soon after the last one: they share a mark.
+        write(&mut pipeline, "d", 20);
+        for expected in [(&b"a"[..], at(0)), (b"b", at(10)), (b"c", at(20)), (b"d", at(20))] {
             assert_eq!(pipeline.first(), Some(expected));
             pipeline.pop();
         }
@@ -388,6 +397,12 @@ mod tests {
         assert!(pipeline.is_empty() && pipeline.unsent().is_empty());
         assert_eq!(pipeline.held_bytes(), 0);
         assert_eq!(pipeline.pop(), None);
+        let many: Vec<_> = (0..100_000).map(|_| "twelve bytes").collect();
+        pushed(&mut pipeline, &many);
+        pipeline.mark_sent(pipeline.unsent().len());
+        while pipeline.pop().is_some() {}
+        let kept = (pipeline.buffer.capacity(), pipeline.waiters.capacity() * size_of::<Awaited>());
+        assert!(kept.0 <= KEPT_CAPACITY && kept.1 <= 2 * KEPT_CAPACITY, "{kept:?}");
     }
 
     #[test]

@@ -250,6 +250,19 @@ mod tests {
     }
 
     #[test]
+    fn a_transaction_has_a_bound_that_one_command_may_pass() {
+        let full = "ERR the transaction is larger than what the proxy keeps for one";
+        let is_full = |mut transaction: Transaction| {
+            with("PING", |command, request| transaction.queue(command, request, None))
+                .is_err_and(|text| text == full)
+        };
+        let with_wire =
+            |len, commands| Transaction { wire: vec![b'x'; len], commands, ..Transaction::begin() };
+        assert!(is_full(with_wire(MOST_BYTES, 1)) && is_full(with_wire(0, MOST_COMMANDS)));
+        assert!(!is_full(with_wire(MOST_BYTES, 0)) && !is_full(with_wire(0, MOST_COMMANDS - 1)));
+    }
+
+    #[test]
     fn what_concerns_all_nodes_or_the_proxy_is_not() {
         for line in [
             "DBSIZE",

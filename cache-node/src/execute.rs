@@ -236,7 +236,7 @@ fn unknown_command(request: &Request<'_>) -> Failure {
 /// A command of Redis that this node does not have: where all of its family is missing, what has it.
 #[cold]
 fn not_here(command: &Command, request: &Request<'_>) -> Failure {
-    let Some(family) = missing(command.group) else { return unknown_command(request) };
+    let Some(family) = missing(command) else { return unknown_command(request) };
     let name = printable(start_of(request.arg(0)));
     Failure::Worded(format!(
         "ERR unknown command '{name}': FastCache's own nodes have no {family}; use stock Redis or Valkey nodes"
@@ -244,8 +244,8 @@ fn not_here(command: &Command, request: &Request<'_>) -> Failure {
 }
 
 /// What this node has nothing of, in words.
-fn missing(group: Group) -> Option<&'static str> {
-    match group {
+fn missing(command: &Command) -> Option<&'static str> {
+    match command.group {
         Group::Bitmap => Some("bitmaps"),
         Group::HyperLogLog => Some("HyperLogLogs"),
         Group::Hash => Some("hashes"),
@@ -255,6 +255,8 @@ fn missing(group: Group) -> Option<&'static str> {
         Group::Geo => Some("geospatial indexes"),
         Group::PubSub => Some("publish/subscribe"),
         Group::Scripting => Some("scripts"),
+        // Of the server's own commands, the one that people look for.
+        Group::Server if command.name == "slowlog" => Some("slow log"),
         _ => None,
     }
 }
@@ -277,7 +279,7 @@ mod tests {
     fn nothing_is_served_of_what_is_said_to_be_missing() {
         let handlers = Handlers::default();
         let served: Vec<_> =
-            handlers.served().filter(|command| missing(command.group).is_some()).map(|c| c.name).collect();
+            handlers.served().filter(|command| missing(command).is_some()).map(|c| c.name).collect();
         assert_eq!(served, [""; 0]);
     }
 }

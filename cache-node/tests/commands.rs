@@ -40,6 +40,7 @@ fn what_a_node_has_nothing_of_is_told_with_what_has_it() {
         ("SCRIPT LOAD x", "scripts"),
         ("HSET h f v", "hashes"),
         ("SUBSCRIBE c", "publish/subscribe"),
+        ("SLOWLOG GET", "slow log"),
     ] {
         let name = request.split(' ').next().unwrap();
         let told = format!(

@@ -82,7 +82,11 @@ fn get(base: &str, path: &str, patience: Duration) -> anyhow::Result<Value> {
     let answer = http_get(&url, patience).map_err(|error| {
         anyhow::anyhow!("{error}; `fastcache up` starts a cluster, --health says where one runs")
     })?;
-    anyhow::ensure!(answer.status == 200, "{url} answered status {}", answer.status);
+    anyhow::ensure!(
+        answer.status == 200,
+        "{url} answered status {}; --health must name a health service",
+        answer.status
+    );
     serde_json::from_str(&answer.body).map_err(|error| anyhow::anyhow!("{url} did not answer JSON: {error}"))
 }
 

@@ -82,9 +82,12 @@ pub fn router(api: Api) -> Router {
         .route("/health/stats", get(summary))
         .route("/health/ping", get(ping))
         .route("/health/reports", post(reports))
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "there is nothing here"))
+        .fallback(async || {
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing here; GET /health/summary is a start")
+        })
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this is not asked for with this method")
+            let text = "this is not asked for with this method; GET reads, POST changes";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, text)
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
         .layer(from_fn_with_state(api.clone(), token::required))
@@ -142,11 +145,12 @@ fn member(
 
 fn find(verdict: &Verdict, kind: NodeType, id: &str) -> Result<MemberIndex, Problem> {
     let found = verdict.find(id).filter(|index| verdict.members()[index.0].kind == kind);
-    let kind = match kind {
-        NodeType::Node => "node",
-        NodeType::Proxy => "proxy",
+    let (kind, all) = match kind {
+        NodeType::Node => ("node", "nodes"),
+        NodeType::Proxy => ("proxy", "proxies"),
     };
-    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, format!("there is no {kind} {id:?}")))
+    let text = || format!("there is no {kind} {id:?}; GET /health/{all} lists them");
+    found.ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, text()))
 }
 
 fn find_node(api: &Api, id: Result<Path<String>, PathRejection>) -> Result<MemberIndex, Problem> {
@@ -184,7 +188,8 @@ async fn maintenance(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<NodeHealth>, Problem> {
     let node = find_node(&api, id)?;
-    let Maintenance { mode } = json(&headers, body)?;
+    let Maintenance { mode } = json(&headers, body)
+        .map_err(|problem| problem.with_hint(r#"the body must be {"mode":"drain"} or {"mode":"ready"}"#))?;
     api.board.ask(Event::Maintenance(node, mode)).await?;
     Ok(Json(api.board.read(|verdict, _| answers::node_health(verdict, node))))
 }
@@ -242,7 +247,7 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Result<Bytes, BytesRejec
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        let text = "the content type must be application/json";
+        let text = "the content type must be application/json: curl -H 'content-type: application/json'";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
     }
     serde_json::from_slice(&body).map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))

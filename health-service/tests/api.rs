@@ -96,6 +96,29 @@ async fn lists_hold_who_belongs_in_them() {
 }
 
 #[tokio::test]
+async fn refusals_say_what_would_have_been_right() {
+    let (service, _nodes) = running(1).await;
+    let get = |path: &str| service.http.get(service.url(path));
+    let empty = |path: &str| service.http.post(service.url(path)).header("content-type", "application/json");
+    let told = async |request: reqwest::RequestBuilder| -> String {
+        let problem: Value = request.send().await.unwrap().json().await.unwrap();
+        problem["error"].as_str().unwrap_or_default().to_owned()
+    };
+    for (request, hint) in [
+        (get("/health/nodes/nope"), "; GET /health/nodes lists them"),
+        (get("/health/proxies/nope"), "; GET /health/proxies lists them"),
+        (get("/health/nodes/node1/check"), "; GET reads, POST changes"),
+        (
+            empty("/health/nodes/node1/maintenance"),
+            r#"; the body must be {"mode":"drain"} or {"mode":"ready"}"#,
+        ),
+    ] {
+        let text = told(request).await;
+        assert!(text.ends_with(hint), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn refusals_are_json_with_their_status() {
     let (service, _nodes) = running(1).await;
     let refused = async |request: reqwest::RequestBuilder, status: u16| {

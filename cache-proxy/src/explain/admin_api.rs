@@ -22,6 +22,9 @@ use crate::explain::overview::Overview;
 use crate::explain::proxy_command::{SLOW_REQUESTS, slow_requests};
 use crate::explain::question::{Question, Unanswered};
 
+const NOTHING: &str = "there is nothing here but /explain?key=KEY, /nodes, /view, /simulate?down=NODE,NODE, /slowlog, \
+                       /metrics, /livez and /readyz";
+
 /// Whom to ask.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
@@ -37,6 +40,7 @@ pub(crate) fn router(asked: Asked) -> Router {
         .route("/view", get(async |asked: State<Asked>| answer(&asked, Question::View).await))
         .route("/simulate", get(simulate))
         .route("/slowlog", get(slow_log))
+        .fallback(async || problem(StatusCode::NOT_FOUND, NOTHING))
         .with_state(asked)
 }
 

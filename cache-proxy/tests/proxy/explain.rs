@@ -40,6 +40,8 @@ async fn the_admin_port_answers_what_the_command_does() {
         let (status, problem) = json(&proxy, path).await;
         assert_eq!((status, &problem["error"]), (400, &expected.into()), "{path}");
     }
+    let (status, problem) = json(&proxy, "/").await;
+    assert!(status == 404 && problem["error"].as_str().unwrap().contains("/explain?key=KEY"), "{problem}");
     drop(client);
     proxy.stop().await;
 }

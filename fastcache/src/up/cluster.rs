@@ -112,6 +112,7 @@ impl Cluster {
         // Until they have a view, proxies answer PING with an error, and HAProxy would take them out.
         self.until(readiness::proxies_answer, deadline).await?;
         if let Some(spec) = &plan.haproxy {
+            self.terminal.phase("starting HAProxy");
             self.start_group(plan, Role::Checker, std::slice::from_ref(spec))?;
         }
         self.until(readiness::cluster_serves, deadline).await?;

@@ -18,6 +18,14 @@ impl Problem {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
         Self { status, error: error.into() }
     }
+
+    /// Says what would have been right, where the problem is what was said.
+    pub(super) fn with_hint(mut self, hint: &str) -> Self {
+        if self.status == StatusCode::BAD_REQUEST {
+            self.error = format!("{}; {hint}", self.error);
+        }
+        self
+    }
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use crate::listener::Listener;
 
 /// Most connections to an admin port at a time. A check of HAProxy, a Prometheus and some people are a dozen; and
-/// those that say nothing are closed after seconds.
+/// those that say nothing give way to others.
 pub const MAX_CONNECTIONS: usize = 128;
 
 /// The media type of the OpenMetrics text that [`encode`] writes.
@@ -140,6 +140,9 @@ mod tests {
     use axum::body::{Body, to_bytes};
     use axum::http::Request;
     use prometheus_client::metrics::counter::Counter;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::time::{Duration, timeout};
     use tower::ServiceExt;
 
     use super::*;
@@ -182,5 +185,36 @@ mod tests {
         assert_eq!(status, StatusCode::OK);
         assert!(text.contains("requests_total 3\n"), "{text}");
         assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    /// Half of them say nothing, and half begin a request and do not end it.
+    #[tokio::test]
+    async fn connections_that_ask_nothing_delay_no_check() {
+        /// Shorter than any time that such a connection is allowed, and what HAProxy's patience is.
+        const SOON: Duration = Duration::from_millis(3_800);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let readiness = Readiness::new();
+        readiness.set(true);
+        tokio::spawn(serve(listener, router(Registry::default(), readiness)));
+        let mut crowd = Vec::new();
+        for number in 0..3 * MAX_CONNECTIONS {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            if number % 2 == 0 {
+                stream.write_all(b"GET /readyz HTTP/1.1\r\nHo").await.unwrap();
+            }
+            crowd.push(stream);
+        }
+        for _ in 0..3 {
+            let check = async {
+                let mut stream = TcpStream::connect(addr).await.unwrap();
+                stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer).await.unwrap();
+                answer
+            };
+            let answer = timeout(SOON, check).await.expect("the crowd keeps nobody out");
+            assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+        }
     }
 }

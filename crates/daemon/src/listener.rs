@@ -1,8 +1,11 @@
 //! The listener: a bounded number of connections, without send delay, and none that is idle for ever.
 //!
 //! For every HTTP port of ours. A view must not wait for the acknowledgement of a heartbeat (Nagle's algorithm), and
-//! clients that open connections and say nothing must not take the files that others need, nor keep them out for ever.
-//! What is asked, and who may ask, is the router's business.
+//! clients that open connections and say nothing must not take the files that others need, nor keep them out: when there
+//! is no room, the one that has said nothing for longest makes room. What is asked, and who may ask, is the router's
+//! business.
+
+mod places;
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +17,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use self::places::{Place, Places};
 
 /// How long a connection may stay in one phase. Bytes that only trickle in gain no time.
 #[derive(Debug, Clone, Copy)]
@@ -36,11 +41,15 @@ const LIMITS: Limits = Limits {
     idle: Duration::from_secs(120),
 };
 
-/// A listener that accepts while there is room. Whoever comes when there is none waits in the system's backlog.
+/// How long one that is asked to leave may take before another one is asked, too: it has nothing to do but to close.
+const LEAVES_WITHIN: Duration = Duration::from_millis(100);
+
+/// A listener that keeps so many connections. Whoever comes when there is no room takes the place of another.
 #[derive(Debug)]
 pub struct Listener {
     listener: TcpListener,
     room: Arc<Semaphore>,
+    places: Arc<Places>,
     limits: Limits,
 }
 
@@ -52,7 +61,20 @@ impl Listener {
     }
 
     fn with_limits(listener: TcpListener, connections: usize, limits: Limits) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(connections)), limits }
+        Self { listener, room: Arc::new(Semaphore::new(connections)), places: Arc::default(), limits }
+    }
+
+    /// Room for one more. `None`: never.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(room) = Arc::clone(&self.room).try_acquire_owned() {
+            return Some(room);
+        }
+        loop {
+            self.places.vacate_one();
+            if let Ok(room) = timeout(LEAVES_WITHIN, Arc::clone(&self.room).acquire_owned()).await {
+                return room.ok();
+            }
+        }
     }
 }
 
@@ -61,16 +83,17 @@ impl axum::serve::Listener for Listener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        // The semaphore is never closed; if it were, there would be no room.
-        let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { std::future::pending().await };
         // axum's own: logs errors and waits a second when descriptors run out.
         let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
+        // The semaphore is never closed; if it were, there would be no room.
+        let Some(room) = self.room().await else { std::future::pending().await };
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot send without delay");
         }
         let limits = self.limits;
         let until = Box::pin(sleep(limits.first));
-        (Connection { stream, limits, is_asking: false, until, _room: room }, peer)
+        let place = Places::take(&self.places);
+        (Connection { stream, limits, is_asking: false, until, place, _room: room }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -86,12 +109,14 @@ pub struct Connection {
     /// A request has begun, its answer has not.
     is_asking: bool,
     until: Pin<Box<Sleep>>,
+    place: Place,
     _room: OwnedSemaphorePermit,
 }
 
 impl Connection {
     fn received(&mut self) {
         if !std::mem::replace(&mut self.is_asking, true) {
+            self.place.begin(true);
             self.until.as_mut().reset(Instant::now() + self.limits.request);
         }
     }
@@ -99,6 +124,7 @@ impl Connection {
     fn sent<T>(&mut self, sent: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if sent.is_ready() {
             self.is_asking = false;
+            self.place.begin(false);
             self.until.as_mut().reset(Instant::now() + self.limits.idle);
         }
         sent
@@ -113,6 +139,9 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         if self.until.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if self.place.poll_lost(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         if read.is_ready() {
@@ -154,7 +183,6 @@ impl AsyncWrite for Connection {
 mod tests {
     use axum::serve::Listener as _;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::time::timeout;
 
     use super::*;
 
@@ -217,12 +245,29 @@ mod tests {
             listener(1, Limits { first: PATIENT, request: PATIENT, idle: PATIENT }).await;
         let clients = (TcpStream::connect(addr).await.unwrap(), TcpStream::connect(addr).await.unwrap());
         let first = listener.accept().await;
-        assert!(
-            timeout(Duration::from_millis(50), listener.accept()).await.is_err(),
-            "there is no second place"
-        );
+        // Nobody reads from it, so it does not notice that it is asked to leave.
+        assert!(timeout(2 * LEAVES_WITHIN, listener.accept()).await.is_err(), "there is no second place");
         drop(first);
+        // The second client had been let in, and lost with the call that was given up.
+        let _third = TcpStream::connect(addr).await.unwrap();
         timeout(PATIENT, listener.accept()).await.unwrap();
         drop(clients);
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_makes_room_for_who_comes_and_who_asks_does_not() {
+        let (mut listener, addr) =
+            listener(2, Limits { first: PATIENT, request: PATIENT, idle: PATIENT }).await;
+        let mut asking = TcpStream::connect(addr).await.unwrap();
+        asking.write_all(b"a").await.unwrap();
+        let mut served = listener.accept().await.0;
+        assert_eq!(served.read_u8().await.unwrap(), b'a');
+        let _silent = TcpStream::connect(addr).await.unwrap();
+        let mut idle = listener.accept().await.0;
+        let _new = TcpStream::connect(addr).await.unwrap();
+        let leaving = tokio::spawn(async move { idle.read_u8().await.unwrap_err().kind() });
+        let _accepted = timeout(PATIENT, listener.accept()).await.expect("there is room");
+        assert_eq!(leaving.await.unwrap(), io::ErrorKind::ConnectionAborted);
+        assert!(timeout(LEAVES_WITHIN, served.read_u8()).await.is_err(), "it is still there");
     }
 }

@@ -1,5 +1,6 @@
 //! The life of `fastcache up`: it refuses what cannot work, and whatever ends it, nothing is left behind.
 
+use std::fs;
 use std::net::{TcpListener, TcpStream};
 
 use rustix::process::Signal;
@@ -19,6 +20,8 @@ fn a_taken_port_is_refused_by_name_and_nothing_is_started() {
     assert_eq!(status.code(), Some(1));
     process.wait_for_line(&format!("port {} for node2 is taken", ports.first_node + 1));
     assert!(ports.all().filter(|port| *port != ports.first_node + 1).all(nobody_listens));
+    let left = fs::read_dir(files.path()).expect("the directory was there before").count();
+    assert_eq!(left, 0, "it leaves nothing behind");
 }
 
 #[test]

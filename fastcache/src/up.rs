@@ -111,7 +111,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let haproxy = haproxy(settings.text("entry"))?;
     let layout = ports::lay_out(&settings, haproxy.is_some())?;
     // Before the ports: a second `up` in the same directory is one mistake, not one for each port.
-    let base_dir = BaseDir::lock(settings.optional_path("base-dir"))?;
+    let mut base_dir = BaseDir::lock(settings.optional_path("base-dir"))?;
     ports::ensure_free(&layout)?;
     base_dir.clear()?;
     raise_file_limit();

@@ -1,4 +1,6 @@
 //! The directory of one `fastcache up`: configuration, state and logs, locked while it runs.
+//!
+//! One that is refused before anything is written there leaves nothing behind that was not there before.
 
 use std::env;
 use std::fs::{self, File, TryLockError};
@@ -13,8 +15,14 @@ const LOCK: &str = "fastcache.lock";
 #[derive(Debug)]
 pub(super) struct BaseDir {
     path: PathBuf,
+    /// Before the lock: what is removed must not be somebody else's already.
+    made: Made,
     _lock: File,
 }
+
+/// Files and directories that were not there, each before the directory that it is in. Dropped, it removes them.
+#[derive(Debug, Default)]
+struct Made(Vec<PathBuf>);
 
 impl BaseDir {
     /// Creates the directory (a default one when none is given) and locks it. What is in it stays.
@@ -23,10 +31,14 @@ impl BaseDir {
     /// When it cannot be written, holds something else, or another `fastcache up` runs in it.
     pub(super) fn lock(given: Option<&Path>) -> anyhow::Result<Self> {
         let path = given.map_or_else(default_path, |path| Ok(path.to_owned()))?;
+        let mut made = Made::default();
+        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        made.0.extend(path.ancestors().take_while(missing).map(Path::to_owned));
         fs::create_dir_all(&path).with_context(|| trouble("create", &path))?;
         let path = path.canonicalize().with_context(|| trouble("use", &path))?;
         let file = path.join(LOCK);
-        let is_ours = file.exists() || fs::read_dir(&path)?.next().is_none();
+        let is_new = !file.exists();
+        let is_ours = !is_new || fs::read_dir(&path)?.next().is_none();
         anyhow::ensure!(
             is_ours,
             "{} is neither empty nor a directory of `fastcache up`; give it a --base-dir of its own",
@@ -34,8 +46,14 @@ impl BaseDir {
         );
         let lock = File::create(&file).with_context(|| trouble("write", &file))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(TryLockError::WouldBlock) => {
+            // Else another one has removed it, and is on its way out.
+            Ok(()) if file.exists() => {
+                if is_new {
+                    made.0.insert(0, file);
+                }
+                Ok(Self { path, made, _lock: lock })
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => {
                 anyhow::bail!(
                     "another `fastcache up` uses {}; give this one a --base-dir of its own",
                     path.display()
@@ -46,11 +64,12 @@ impl BaseDir {
     }
 
     /// Clears the state of the cluster before: the nodes of the new one are empty, and nothing known of
-    /// the old ones holds. Its logs stay.
+    /// the old ones holds. Its logs stay; and from now on so does the directory.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub(super) fn clear(&self) -> anyhow::Result<()> {
+    pub(super) fn clear(&mut self) -> anyhow::Result<()> {
+        self.made.0.clear();
         let state = self.path.join("state");
         if state.exists() {
             fs::remove_dir_all(&state).with_context(|| trouble("clear", &state))?;
@@ -63,6 +82,15 @@ impl BaseDir {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // What is not empty, or cannot be removed, stays: it does no harm.
+            let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+        }
     }
 }
 
@@ -97,7 +125,7 @@ mod tests {
     #[test]
     fn the_state_of_the_cluster_before_is_cleared() {
         let directory = tempfile::tempdir().unwrap();
-        let base_dir = BaseDir::lock(Some(directory.path())).unwrap();
+        let mut base_dir = BaseDir::lock(Some(directory.path())).unwrap();
         base_dir.clear().unwrap();
         let (state, log) = (directory.path().join("state/view.json"), directory.path().join("logs/a.log"));
         for old in [&state, &log] {
@@ -105,6 +133,23 @@ mod tests {
         }
         base_dir.clear().unwrap();
         assert!(!state.exists() && log.exists());
+    }
+
+    #[test]
+    fn what_was_made_for_one_that_does_not_start_is_removed_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (outer, inner) = (directory.path().join("a"), directory.path().join("a/b"));
+        drop(BaseDir::lock(Some(&inner)).unwrap());
+        assert!(!outer.exists());
+        fs::create_dir(&outer).unwrap();
+        drop(BaseDir::lock(Some(&inner)).unwrap());
+        drop(BaseDir::lock(Some(&outer)).unwrap());
+        assert!(outer.exists() && !inner.exists() && !outer.join(LOCK).exists());
+        let mut started = BaseDir::lock(Some(&inner)).unwrap();
+        started.clear().unwrap();
+        drop(started);
+        drop(BaseDir::lock(Some(&inner)).unwrap());
+        assert!(inner.join(LOCK).exists() && inner.join("logs").exists());
     }
 
     #[test]

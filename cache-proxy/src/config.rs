@@ -1,9 +1,9 @@
 //! The proxy's settings: declared once as data, then turned into a checked [`Config`].
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use cluster::{ApiToken, NodeId, NodeLogin};
 use daemon::{Kind, Program, Secret, Setting, Settings};
 
@@ -269,19 +269,33 @@ impl Config {
     /// Takes the settings over.
     ///
     /// # Errors
-    /// When the proxy's id is none, a time is 0, or all clients together could have next to nothing.
+    /// With a line for each mistake: an id that is none, a time of 0, all clients together with next to nothing.
     pub fn from_settings(settings: &Settings) -> anyhow::Result<Self> {
+        let mut mistakes = Vec::new();
         for name in ["hold-timeout", "node-timeout", "suspect-after", "connect-timeout"] {
-            anyhow::ensure!(!settings.duration(name).is_zero(), "--{name} must be more than 0");
+            if settings.duration(name).is_zero() {
+                mistakes.push(format!("--{name} must be more than 0"));
+            }
         }
         // The kinds in `PROGRAM` bound these numbers far below `usize`, or more is as good as no limit.
         let count = |name| usize::try_from(settings.count(name)).unwrap_or(usize::MAX);
         let workers = count("workers");
         let maxmemory_clients = count("maxmemory-clients");
-        anyhow::ensure!(
-            maxmemory_clients == 0 || maxmemory_clients / workers >= LEAST_OF_ALL,
-            "--maxmemory-clients must be 0, or at least 1mb for each worker"
-        );
+        if maxmemory_clients > 0 && maxmemory_clients / workers < LEAST_OF_ALL {
+            mistakes.push("--maxmemory-clients must be 0, or at least 1mb for each worker".to_owned());
+        }
+        let proxy_id = NodeId::new(settings.text("proxy-id"));
+        let proxy_id = noted("proxy-id", proxy_id, &mut mistakes);
+        let api_token = settings.optional_text("api-token").map(ApiToken::new).transpose();
+        let api_token = noted("api-token", api_token, &mut mistakes);
+        let (user, password) =
+            (settings.optional_text("node-username"), settings.optional_text("node-password"));
+        let node_login = noted("node-username", NodeLogin::new(user, password), &mut mistakes);
+        let (Some(proxy_id), Some(api_token), Some(node_login), true) =
+            (proxy_id, api_token, node_login, mistakes.is_empty())
+        else {
+            anyhow::bail!(mistakes.join("\n"));
+        };
         let admin_port = settings.optional_port("admin-port");
         let unset = if admin_port.is_some() { LAME_DUCK } else { Duration::ZERO };
         let secret = |name| settings.optional_text(name).filter(|text| !text.is_empty()).map(Secret::from);
@@ -291,13 +305,9 @@ impl Config {
             entry_port: settings.optional_port("entry-port"),
             admin_port,
             admin_host: settings.optional_text("admin-host").unwrap_or(settings.text("host")).to_owned(),
-            proxy_id: NodeId::new(settings.text("proxy-id")).context("--proxy-id")?,
+            proxy_id,
             health_service: settings.text("health-service").to_owned(),
-            api_token: settings
-                .optional_text("api-token")
-                .map(ApiToken::new)
-                .transpose()
-                .context("--api-token")?,
+            api_token,
             cluster_file: settings.optional_path("cluster").map(Into::into),
             state_dir: settings.optional_path("state-dir").map(Into::into),
             workers,
@@ -306,11 +316,7 @@ impl Config {
             client_output_buffer_limit: count("client-output-buffer-limit"),
             maxmemory_clients,
             password: secret("requirepass"),
-            node_login: NodeLogin::new(
-                settings.optional_text("node-username"),
-                settings.optional_text("node-password"),
-            )
-            .context("--node-username")?,
+            node_login,
             hold_timeout: settings.duration("hold-timeout"),
             node_timeout: settings.duration("node-timeout"),
             suspect_after: settings.duration("suspect-after"),
@@ -342,9 +348,26 @@ impl Config {
     }
 }
 
+/// What a setting says, or `None` and a mistake more.
+fn noted<T>(name: &str, said: Result<T, impl Display>, mistakes: &mut Vec<String>) -> Option<T> {
+    said.map_err(|error| mistakes.push(format!("--{name}: {error}"))).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_mistakes_are_told() {
+        let flags =
+            ["--hold-timeout", "0s", "--node-timeout", "0s", "--proxy-id", "a b", "--api-token", "two words"];
+        let flags = [&flags[..], &["--maxmemory-clients", "1kb"]].concat();
+        let error = Config::from_settings(&PROGRAM.from_flags(&flags).unwrap()).unwrap_err().to_string();
+        let lines: Vec<&str> = error.lines().collect();
+        assert_eq!(lines.len(), 5, "{error}");
+        assert_eq!(lines[..2], ["--hold-timeout must be more than 0", "--node-timeout must be more than 0"]);
+        assert!(lines[3].starts_with("--proxy-id: ") && lines[4].starts_with("--api-token: "), "{error}");
+    }
 
     #[test]
     fn all_clients_together_may_have_something() {

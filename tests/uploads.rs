@@ -139,3 +139,23 @@ fn a_value_for_a_node_that_is_away_waits_for_its_stand_in() {
         }
     });
 }
+
+/// Stock Redis says why and closes the connection at once, so its words may be lost on the way: they are not always.
+#[test]
+fn a_value_too_large_for_its_node_is_refused_in_the_nodes_words() {
+    const REFUSED: &str = "-ERR Protocol error: invalid bulk length\r\n";
+    let cluster = Cluster::over_redis(2, 1);
+    for node in 0..cluster.nodes.len() {
+        assert_eq!(cluster.node_client(node).ask("CONFIG SET proto-max-bulk-len 2mb"), "+OK\r\n");
+    }
+    let mut client = cluster.client(0);
+    let value = value(8 * MIB);
+    eventually("the node's words arrive", || {
+        let reply = client.try_ask(&[b"SET", b"k", &value]).expect("a reply");
+        let reply = String::from_utf8_lossy(&reply).into_owned();
+        assert!(reply == REFUSED || reply.contains("was lost while it was sent a large value"), "{reply}");
+        if reply == REFUSED { Ok(()) } else { Err(reply) }
+    });
+    assert_eq!(client.try_ask(&[b"SET", b"k", &value[..MIB]]).expect("a reply"), b"+OK\r\n");
+    assert_eq!(client.ask("STRLEN k"), format!(":{MIB}\r\n"));
+}

@@ -3,7 +3,8 @@
 //! The request must name its key before the value, as `SET`, `APPEND`, `HSET` and `LPUSH` do, so that its node is
 //! known when the value begins. It gets a pinned link; the session gives the bytes on as they arrive, and reads its
 //! client no further while the node is slower. What has been passed on is forgotten. So a value whose node is lost
-//! midway cannot be sent again: the rest of it is read and dropped, and its client is told.
+//! midway cannot be sent again: the rest of it is read and dropped, and its client is told. A node that finds a value too
+//! large says so and closes the connection in the middle of it. If its words arrive, they are what the client is told.
 //!
 //! Until a node can take the value, its client is not read: that is the hold of a request that is not here yet.
 //!
@@ -269,6 +270,29 @@ impl Dispatcher {
             Way::Waiting { .. } => *way = Way::Detached,
             Way::Detached | Way::Lost { .. } => {}
         }
+    }
+
+    /// Takes an error that a node gives before it has the whole of a large value: it refuses it, and will close the
+    /// connection. That is no failure of the node. `false`: it is no such error.
+    #[cold]
+    pub(crate) fn upload_refused(&mut self, link_id: LinkId, reply: &[u8]) -> bool {
+        let Some(link) = self.links.get(link_id) else { return false };
+        let (Some(Pin::Upload(id)), Some(error)) = (link.pin, reply.strip_prefix(b"-")) else { return false };
+        // The client may have sent the end of it, which the node has not taken.
+        let last = link.pipeline.oldest().copied();
+        let text = String::from_utf8_lossy(error).trim_end().to_owned();
+        let flowing = self.client(id).and_then(|client| client.upload.as_mut()).and_then(|upload| {
+            let Way::Flowing { target, class, .. } = upload.way else { return None };
+            upload.way = Way::Lost { target, text };
+            Some(Waiter::new(target, upload.since, class))
+        });
+        let Some(waiter) = flowing.or(last) else { return false };
+        self.note_answer(link_id, &waiter, self.now.saturating_duration_since(waiter.since), reply);
+        if flowing.is_none() {
+            self.deliver(waiter.target, reply);
+        }
+        self.drop_pinned(link_id);
+        true
     }
 
     /// Answers for a large value that had been passed on to its end when its link was lost.

@@ -188,6 +188,46 @@ fn a_node_lost_midway_is_told_behind_the_value() {
     assert!(bench.worker.may_read(client));
 }
 
+const TOO_LARGE: &str = "-ERR Protocol error: invalid bulk length\r\n";
+
+#[test]
+fn a_node_that_refuses_a_value_midway_is_quoted_behind_it_and_has_not_failed() {
+    let mut bench = Bench::new(1);
+    let (client, link) = flowing(&mut bench, "k");
+    let traffic = bench.worker.links[link].traffic.clone();
+    bench.worker.upload(client, b"some");
+    taken(&mut bench, link);
+    bench.reports();
+    bench.worker.reply(link, TOO_LARGE.as_bytes()).unwrap();
+    assert!(!bench.worker.links.contains(link), "the node closes it");
+    bench.worker.upload(client, b"more");
+    assert_eq!(bench.read(client), "");
+    bench.worker.finish_upload(client, b"\r\n");
+    assert_eq!(bench.read(client), TOO_LARGE);
+    assert!(bench.reports().is_empty() && traffic.link_failures.get() == 0);
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn a_node_that_refuses_a_value_whose_end_it_has_not_is_quoted_at_once() {
+    let mut bench = Bench::new(1);
+    let (client, link) = flowing(&mut bench, "k");
+    bench.worker.finish_upload(client, b"value\r\n");
+    bench.reports();
+    bench.worker.reply(link, TOO_LARGE.as_bytes()).unwrap();
+    assert_eq!(bench.read(client), TOO_LARGE);
+    assert!(!bench.worker.links.contains(link) && bench.reports().is_empty());
+    assert!(bench.worker.may_read(client));
+}
+
+#[test]
+fn what_a_node_says_in_the_middle_of_a_value_and_is_no_error_is_a_failure() {
+    let mut bench = Bench::new(1);
+    let (client, link) = flowing(&mut bench, "k");
+    bench.worker.upload(client, b"some");
+    assert!(bench.worker.reply(link, b"+OK\r\n").is_err());
+}
+
 #[test]
 fn what_a_lost_node_had_whole_may_have_been_executed() {
     for (is_sent, expected) in [(true, "may have been executed"), (false, "was not executed")] {

@@ -148,8 +148,9 @@ impl Dispatcher {
     /// When nobody asked for it.
     #[cold]
     pub(crate) fn unit_reply(&mut self, id: LinkId, reply: &[u8]) -> Result<(), Failure> {
-        let link = &mut self.links[id];
-        let Some(waiter) = link.pipeline.unit_in_turn() else { return Err(unasked(reply)) };
+        let Some(waiter) = self.links[id].pipeline.unit_in_turn() else {
+            return if self.upload_refused(id, reply) { Ok(()) } else { Err(unasked(reply)) };
+        };
         let Receiver::Unit(unit) = waiter.target.receiver() else { return Err(unasked(reply)) };
         let Some(outcome) = self.units.get_mut(unit as usize).and_then(|unit| unit.take(reply)) else {
             return Ok(());

@@ -63,6 +63,8 @@ pub(crate) struct Dispatcher {
     pub(crate) idle_pins: IdlePins,
     /// The subscriber link of each node of `routing`.
     pub(crate) subscriber_links: Vec<Option<LinkId>>,
+    /// Counts the lines there have been on them.
+    pub(crate) lines: u64,
     pub(crate) subscriptions: Subscriptions,
     pub(crate) clients: Slab<Client>,
     pub(crate) gathers: Slab<Gather>,
@@ -127,6 +129,7 @@ impl Dispatcher {
             link_of: Vec::new(),
             idle_pins: IdlePins::default(),
             subscriber_links: Vec::new(),
+            lines: 0,
             subscriptions: Subscriptions::default(),
             clients: Slab::new(),
             gathers: Slab::new(),
@@ -175,7 +178,8 @@ impl Dispatcher {
             self.void_gathers_of(id);
         }
         if subscribed {
-            self.forget_subscriptions(id);
+            self.subscriptions.depart(id);
+            self.review_subscriptions();
         }
     }
 

@@ -11,7 +11,7 @@
 //!
 //! A worker is one thread with everything of its own: runtime, listeners, node connections, state. The
 //! control thread follows the views, reports trouble and serves the admin port. What a worker decides is in
-//! `dispatch` and the pure modules around it, which know no socket; what touches sockets is in `worker`, `turn`,
+//! `dispatch` and the pure modules around it, which know no socket; what touches sockets is in `worker`, `turn`, `linger`,
 //! `client::session` and `link::node_link`.
 //!
 //! | folder | what |
@@ -36,6 +36,7 @@ mod dispatch_simulation;
 mod dispatch_tests;
 mod drain;
 mod explain;
+mod linger;
 mod link;
 mod listener;
 mod local;

@@ -35,6 +35,8 @@ pub(crate) enum RareWork {
     Ask(Inquiry),
     /// Have the client's session look whether it may read again.
     Rouse(ClientId),
+    /// Go on with the review of the subscriptions in the next turn.
+    Review,
     /// See to it that deadlines are looked at: something is held.
     Watch,
 }

@@ -4,10 +4,7 @@
 //! out what it leaves in its outbox. Nothing crosses threads but the routing that comes in, the suspicions
 //! that go out, and the published counts.
 //!
-//! When bytes are written:
-//! - to a node: at the end of the loop's turn (see `turn`), so that requests of many clients go out in one write;
-//! - to a client: when every reply it is owed is there, or 16 KiB are, or they have waited 1 to 2 ms. Writing
-//!   at each reply would make one and a half writes per request of a pipeline.
+//! When bytes are written is told in `turn` for those to nodes, in `linger` for those to clients.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -18,7 +15,7 @@ use std::time::{Duration, Instant};
 use cluster::Routing;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinHandle, spawn_local};
+use tokio::task::{AbortHandle, JoinHandle, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
 use crate::client::session::{ClientSocket, Session};
@@ -27,6 +24,7 @@ use crate::dispatch::Dispatcher;
 use crate::drain::{Phase, reached};
 use crate::explain::desk;
 use crate::explain::overview::Overview;
+use crate::linger::{self, Lingering};
 use crate::link::LinkId;
 use crate::link::failure::is_out_of_files;
 use crate::link::keepalive;
@@ -40,13 +38,6 @@ use crate::turn;
 
 /// Room for one read: a full pipeline of a client, or of a node's replies.
 pub(crate) const READ_LEN: usize = 64 * 1024;
-
-/// A client's complete replies are written at once from this size on, even while others are owed.
-const WRITE_AT: usize = 16 * 1024;
-
-/// How long complete replies wait, at least, for others of the same pipeline; at most twice as long. The
-/// runtime's timers tick in milliseconds.
-const LINGER: Duration = Duration::from_millis(1);
 
 /// How often deadlines are looked at while something is waiting: a quarter of the default suspicion time.
 const TICK: Duration = Duration::from_millis(50);
@@ -75,17 +66,15 @@ pub(crate) struct Worker {
     pub(crate) dispatcher: RefCell<Dispatcher>,
     /// Where every read of this thread lands: an idle connection holds no buffer.
     pub(crate) scratch: RefCell<Box<[u8]>>,
-    sockets: RefCell<Vec<Option<Rc<ClientSocket>>>>,
+    pub(crate) sockets: RefCell<Vec<Option<Rc<ClientSocket>>>>,
     pub(crate) links: RefCell<Vec<Option<LinkTask>>>,
     /// Links have bytes to write.
     pub(crate) turn: Signal,
     /// Requests until the last write to the links.
     pub(crate) gathered: Cell<u64>,
-    /// Clients that have, or had, replies that wait for others.
-    lingering: RefCell<Vec<ClientId>>,
-    linger: Signal,
-    /// Counts the looks at the lingering clients.
-    lingered: Cell<u64>,
+    pub(crate) lingering: Lingering,
+    /// Subscriptions are to be moved.
+    review: Signal,
     /// Something waits, so that deadlines matter.
     clock: Signal,
     clock_runs: Cell<bool>,
@@ -118,9 +107,8 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         links: RefCell::default(),
         turn: Signal::default(),
         gathered: Cell::new(0),
-        lingering: RefCell::default(),
-        linger: Signal::default(),
-        lingered: Cell::new(0),
+        lingering: Lingering::default(),
+        review: Signal::default(),
         clock: Signal::default(),
         clock_runs: Cell::new(false),
         leaving: Cell::new(false),
@@ -132,7 +120,8 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
         accepting.push(spawn_local(accept(Rc::clone(&worker), listener, phases.clone())));
     }
     spawn_local(turn::write_to_links(Rc::clone(&worker)));
-    spawn_local(write_lingering(Rc::clone(&worker)));
+    spawn_local(linger::write_lingering(Rc::clone(&worker)));
+    spawn_local(review_subscriptions(Rc::clone(&worker)));
     spawn_local(watch_deadlines(Rc::clone(&worker)));
     spawn_local(follow_routing(Rc::clone(&worker), routing));
     spawn_local(heart.beat());
@@ -176,18 +165,12 @@ async fn follow_routing(worker: Rc<Worker>, mut routing: watch::Receiver<Option<
     }
 }
 
-/// Writes to the clients whose replies have waited for a whole `LINGER`. One that began to wait since the last
-/// look is left for the next.
-async fn write_lingering(worker: Rc<Worker>) {
+/// Moves subscriptions a piece at a time. Others have their turn before each.
+async fn review_subscriptions(worker: Rc<Worker>) {
     loop {
-        worker.linger.raised().await;
-        while !worker.lingering.borrow().is_empty() {
-            sleep(LINGER).await;
-            let now = worker.lingered.get() + 1;
-            worker.lingered.set(now);
-            let mut dispatcher = worker.dispatcher.borrow_mut();
-            worker.lingering.borrow_mut().retain(|id| worker.lingers_on(&mut dispatcher, *id, now));
-        }
+        worker.review.raised().await;
+        yield_now().await;
+        worker.event(Dispatcher::review_subscriptions);
     }
 }
 
@@ -234,7 +217,7 @@ impl Worker {
     }
 
     #[cold]
-    fn settle_rare(self: &Rc<Self>, dispatcher: &mut Dispatcher) {
+    pub(crate) fn settle_rare(self: &Rc<Self>, dispatcher: &mut Dispatcher) {
         for work in std::mem::take(&mut dispatcher.outbox.rare) {
             match work {
                 RareWork::Open(id) => self.open(id),
@@ -245,6 +228,7 @@ impl Worker {
                 RareWork::Report(suspicion) => drop(self.suspicions.try_send(suspicion)),
                 RareWork::Ask(inquiry) => self.ask(dispatcher, inquiry),
                 RareWork::Rouse(id) => self.rouse(id),
+                RareWork::Review => self.review.raise(),
                 RareWork::Watch => self.watch(),
             }
         }
@@ -272,80 +256,6 @@ impl Worker {
         if !self.clock_runs.replace(true) {
             self.clock.raise();
         }
-    }
-
-    /// Writes to a client now, or lets its replies wait a moment for those still owed.
-    #[inline]
-    fn settle_client(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId) {
-        let Some(client) = dispatcher.client(id) else { return };
-        client.listed = false;
-        if client.owed() == 0 || client.unwritten().len() >= WRITE_AT || client.closing {
-            return self.write_to_client(dispatcher, id);
-        }
-        if client.unwritten().is_empty() {
-            // Replies that it does not want make room for more requests, too, and no write will tell its session.
-            return self.rouse_if_paused(dispatcher, id);
-        }
-        if client.lingers_since.is_none() {
-            client.lingers_since = Some(self.lingered.get());
-            if !std::mem::replace(&mut client.in_lingering, true) {
-                self.lingering.borrow_mut().push(id);
-                self.linger.raise();
-            }
-        }
-    }
-
-    /// Looks at a lingering client; `false`: it is no longer one.
-    fn lingers_on(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId, now: u64) -> bool {
-        let Some(client) = dispatcher.client(id) else { return false };
-        if client.lingers_since.is_some_and(|since| since + 1 < now) {
-            self.write_to_client(dispatcher, id);
-        }
-        let Some(client) = dispatcher.client(id) else { return false };
-        client.in_lingering = client.lingers_since.is_some();
-        client.in_lingering
-    }
-
-    /// Writes what a client can take now. What it cannot take is written when its socket has room.
-    #[inline]
-    pub(crate) fn write_to_client(self: &Rc<Self>, dispatcher: &mut Dispatcher, id: ClientId) {
-        let sockets = self.sockets.borrow();
-        let Some(Some(socket)) = sockets.get(id.index as usize) else { return };
-        let Dispatcher { clients, spare, .. } = dispatcher;
-        let client = clients.get_mut(id.index as usize).filter(|client| client.serial == id.serial);
-        let Some(client) = client else { return };
-        client.lingers_since = None;
-        let had_some = !client.unwritten().is_empty();
-        let mut total = 0;
-        while !client.unwritten().is_empty() {
-            match socket.writer.try_write(client.unwritten()) {
-                Ok(written) => {
-                    client.mark_written(written, spare);
-                    total += written as u64;
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    socket.blocked.set(true);
-                    client.give_back_room();
-                    break;
-                }
-                Err(_) => {
-                    socket.broken.set(true);
-                    break;
-                }
-            }
-        }
-        let leaving = self.leaving.get();
-        if leaving && had_some && client.is_settled() {
-            socket.parting.set(true);
-        }
-        if socket.blocked.get() || socket.broken.get() || socket.paused.get() || client.closing || leaving {
-            socket.attention.raise();
-        }
-        if !client.halts.is_empty() {
-            dispatcher.resume_links_of(id);
-            self.settle_rare(dispatcher);
-        }
-        dispatcher.stats.client_bytes_out += total;
     }
 
     fn give_up(&self, id: LinkId) {
@@ -408,16 +318,6 @@ impl Worker {
         dispatcher.stats.connected_clients = dispatcher.clients.len() as u64;
         self.sockets.borrow_mut()[id.index as usize] = None;
         self.settle(&mut dispatcher);
-    }
-
-    /// Has a session that does not read look at its client, if that may send more now.
-    fn rouse_if_paused(&self, dispatcher: &mut Dispatcher, id: ClientId) {
-        if let Some(Some(socket)) = self.sockets.borrow().get(id.index as usize)
-            && socket.paused.get()
-            && dispatcher.may_read(id)
-        {
-            socket.attention.raise();
-        }
     }
 
     fn rouse(&self, id: ClientId) {

@@ -6,6 +6,7 @@ use super::Bench;
 use crate::link::failure::Failure;
 use crate::outbox::RareWork;
 use crate::pubsub::SUBSCRIBER_LIMIT;
+use crate::pubsub::subscriber_link::MOVED_AT_ONCE;
 use crate::target::ClientId;
 
 fn push(words: &[&str]) -> String {
@@ -359,4 +360,40 @@ fn channels_are_counted_over_all_nodes() {
         bench.answer("n2", parts[1]);
         assert_eq!(bench.read(client), expected, "{line}");
     }
+}
+
+/// What the node is told in this turn and, as long as there is more to move, in each of the next.
+fn told_in_turns(bench: &mut Bench, node: &str) -> Vec<usize> {
+    let mut turns = vec![bench.heard_by(node).len()];
+    while std::mem::take(&mut bench.worker.outbox.rare).iter().any(|work| matches!(work, RareWork::Review)) {
+        bench.worker.review_subscriptions();
+        turns.push(bench.heard_by(node).len());
+    }
+    turns
+}
+
+/// Other clients have their turn in between.
+#[test]
+fn very_many_channels_are_moved_some_in_each_turn() {
+    const CHANNELS: usize = 10_000;
+    let in_pieces = |turns: &[usize]| turns.iter().all(|told| *told <= MOVED_AT_ONCE);
+    let mut bench = Bench::new(2);
+    bench.set_routable("n1", false);
+    let client = bench.client();
+    let channels: Vec<_> = (0..CHANNELS).map(|number| format!("c{number}")).collect();
+    let words: Vec<_> = std::iter::once("SUBSCRIBE").chain(channels.iter().map(String::as_str)).collect();
+    bench.send_words(client, &words);
+    bench.worker.outbox.rare.clear();
+    bench.connect_links();
+    let turns = told_in_turns(&mut bench, "n2");
+    assert!(in_pieces(&turns) && turns.iter().sum::<usize>() == CHANNELS, "the link is up: {turns:?}");
+    bench.set_routable("n1", true);
+    bench.connect_links();
+    let came = told_in_turns(&mut bench, "n1");
+    assert!(in_pieces(&came) && came.iter().sum::<usize>() > MOVED_AT_ONCE, "it is back: {came:?}");
+    let stayed = CHANNELS - came.iter().sum::<usize>();
+    assert_eq!(bench.heard_by("n2").len(), CHANNELS - stayed, "it is told of those that went");
+    bench.worker.disconnect(client);
+    let turns = told_in_turns(&mut bench, "n2");
+    assert!(in_pieces(&turns) && turns.iter().sum::<usize>() == stayed, "the client has left: {turns:?}");
 }

@@ -1,20 +1,17 @@
-//! What the dispatcher does when connections come and go, when a new view arrives, and as time passes.
+//! What the dispatcher does when connections come and go.
 //!
 //! A request is never answered with its node's failure while there is hope: it moves into the hold, and out
 //! of it to the same node (if it may run there again), to the stand-in that a new view names, or, when its
 //! time is up, to an error that says what happened.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use cluster::{NodeId, NodeIndex, ReportKind, Routing};
+use cluster::{NodeId, Routing};
 use resp::{Limits, Protocol, ProtocolError, RequestScanner};
 
 use crate::dispatch::{Dispatcher, Job};
 use crate::link::blocking::null_in;
 use crate::link::failure::Failure;
 use crate::link::hold::{Held, Sent, Via};
-use crate::link::pin::{self, IdlePins, Pin};
+use crate::link::pin::Pin;
 use crate::link::pipeline::{Past, Pipeline, Waiter};
 use crate::link::rerun::outrun;
 use crate::link::{Link, LinkId};
@@ -22,10 +19,6 @@ use crate::outbox::{RareWork, Suspicion};
 use crate::target::{Receiver, Target};
 use crate::transaction::unit;
 use crate::transaction::watch::is_watched;
-
-/// A slow link is reported at most this often. The health service confirms within 250 ms, so once a second
-/// keeps it informed.
-const SUSPECT_EVERY: Duration = Duration::from_secs(1);
 
 impl Dispatcher {
     /// The node is there: what waited for it goes out, in order. What it may have executed before and may not
@@ -104,7 +97,7 @@ impl Dispatcher {
             self.resend_if(|held| held.node == node && !held.bound && has_moved(held, &routing));
         }
         match self.links.get(id).and_then(|link| link.pin) {
-            Some(Pin::Subscriber { .. }) => self.subscriptions.link_down(id),
+            Some(Pin::Subscriber { .. }) => self.subscriber_down(id),
             Some(Pin::Aside) => {
                 self.drop_pinned(id);
                 self.send_held_for(&node, protocol);
@@ -117,14 +110,14 @@ impl Dispatcher {
     }
 
     /// Sends the held requests for which `wanted` holds to where their keys live now.
-    fn resend_if(&mut self, wanted: impl FnMut(&Held) -> bool) {
+    pub(crate) fn resend_if(&mut self, wanted: impl FnMut(&Held) -> bool) {
         for held in self.hold.take_if(wanted) {
             self.resend(held);
         }
     }
 
     /// Sends what is held for a node over its shared link, if that is up; else it goes when it is.
-    fn send_held_for(&mut self, node: &NodeId, protocol: Protocol) {
+    pub(crate) fn send_held_for(&mut self, node: &NodeId, protocol: Protocol) {
         let index = self.routing.as_ref().and_then(|routing| routing.index_of(node.as_str()));
         let Some(index) = index else { return };
         let id = self.link_to(index, protocol);
@@ -134,7 +127,7 @@ impl Dispatcher {
     }
 
     /// Takes everything off a link and marks it as down; why, unless it is closed on purpose.
-    fn empty(&mut self, id: LinkId, failure: Option<&Failure>) {
+    pub(crate) fn empty(&mut self, id: LinkId, failure: Option<&Failure>) {
         self.release(id);
         let begun = self.break_off(id);
         let now = self.now;
@@ -204,80 +197,6 @@ impl Dispatcher {
         held.collect()
     }
 
-    /// Routes by a new view from now on. Links to nodes that are no longer routable are closed, and what was
-    /// on its way to them goes to their stand-ins.
-    pub(crate) fn apply(&mut self, routing: &Arc<Routing>) {
-        self.stats.epoch = routing.epoch();
-        self.published.set_view(self.now);
-        self.link_of = vec![[None; 2]; routing.nodes().len()];
-        self.idle_pins = IdlePins::of(routing.nodes().len());
-        self.subscriber_links = vec![None; routing.nodes().len()];
-        let ids: Vec<_> = self.links.iter().map(|(id, _)| id).collect();
-        for id in ids {
-            match self.kept_for(id, routing) {
-                Some(place) => self.keep(id, place),
-                None => self.close(id, routing),
-            }
-        }
-        let before = self.routing.replace(Arc::clone(routing));
-        self.note_moved_watches();
-        for (node, _) in (0..).map(NodeIndex).zip(routing.nodes()).filter(|(_, node)| node.routable) {
-            // Connected before the first request needs it, and so that its loss is noticed without one.
-            self.link_to(node, Protocol::Resp2);
-        }
-        self.rehome_subscriptions(before.as_deref());
-        let is_routable = |held: &Held| {
-            routing.index_of(held.node.as_str()).is_some_and(|index| routing.node(index).routable)
-        };
-        // A stand-in whose owner is back is routable, but what is held for it belongs to the owner again.
-        self.resend_if(|held| {
-            held.via == Via::Lost || !is_routable(held) || (!held.bound && has_moved(held, routing))
-        });
-        // A node with a new address has no link yet for requests in RESP3.
-        for (node, protocol) in self.hold.awaited_links() {
-            self.send_held_for(&node, protocol);
-        }
-        // Last: until here nodes that have left lost their links, which is counted.
-        self.published.traffic.keep(|id| routing.index_of(id.as_str()).is_some());
-    }
-
-    /// Puts a link in its place in the new routing.
-    fn keep(&mut self, id: LinkId, (node, protocol): (NodeIndex, Protocol)) {
-        match self.links[id].pin {
-            None => self.link_of[node.get()][protocol as usize] = Some(id),
-            Some(Pin::Idle(_)) => {
-                self.idle_pins.put(node, protocol, id);
-            }
-            Some(Pin::Subscriber { .. }) => self.subscriber_links[node.get()] = Some(id),
-            Some(_) => {}
-        }
-    }
-
-    /// The node a link still serves in the new routing, if it does.
-    pub(crate) fn kept_for(&self, id: LinkId, routing: &Routing) -> Option<(NodeIndex, Protocol)> {
-        let link = &self.links[id];
-        let node = node_in_service(link, routing)?;
-        (!pin::has_moved_away(link, routing)).then_some((node, link.protocol))
-    }
-
-    /// Closes a link that the new routing has no place for.
-    fn close(&mut self, id: LinkId, routing: &Routing) {
-        if self.leave_to_finish(id) {
-            return;
-        }
-        self.empty(id, None);
-        let link = self.links.remove(id);
-        match link.pin {
-            None | Some(Pin::Aside) => self.hold.leave(&link.node, link.protocol),
-            Some(Pin::Subscriber { .. }) => self.subscriptions.link_down(id),
-            Some(pin) => {
-                self.hold.lose_pinned(id, node_in_service(&link, routing).is_none());
-                self.forget_pin(pin);
-            }
-        }
-        self.outbox.rare.push(RareWork::Close(id));
-    }
-
     /// Sends a held request where its keys live now. It is planned anew: the keys of one request to a failed
     /// node may have several stand-ins.
     fn resend(&mut self, mut held: Held) {
@@ -327,87 +246,10 @@ impl Dispatcher {
             self.deliver(target, absent);
         }
     }
-
-    /// Whether anything waits, so that time matters.
-    pub(crate) fn is_waiting(&self) -> bool {
-        !self.hold.is_empty()
-            || self.links.iter().any(|(_, link)| link.is_timed() || link.delays_others())
-            || self.subscriptions_wait()
-            || self.node_info.is_waiting()
-    }
-
-    /// Gives up what has waited too long, and suspects links that are slow.
-    pub(crate) fn tick(&mut self) {
-        self.expire_held();
-        self.end_overdue_info();
-        self.drop_idle_pins();
-        self.tend_downloads();
-        self.tick_subscriptions();
-        self.rouse_uploads();
-        let (now, config) = (self.now, Arc::clone(&self.config));
-        for (id, link) in &mut self.links {
-            let Some(since) = link.waits_since() else { continue };
-            let waited = now.saturating_duration_since(since);
-            // Until the handshake is answered the node is still being connected to.
-            let patience = if link.up { config.node_timeout } else { config.connect_timeout };
-            if waited > patience {
-                self.outbox.rare.push(RareWork::GiveUp(id));
-            } else if waited > config.suspect_after
-                && link.suspected.is_none_or(|at| at + SUSPECT_EVERY <= now)
-            {
-                link.suspected = Some(now);
-                let detail = format!("no reply for {} ms", waited.as_millis());
-                let suspicion = Suspicion { node: link.node.clone(), kind: ReportKind::Timeout, detail };
-                self.outbox.rare.push(RareWork::Report(suspicion));
-            }
-        }
-    }
-
-    fn expire_held(&mut self) {
-        for held in self.hold.take_overdue(self.now) {
-            self.expire(&held);
-        }
-    }
-
-    /// The error of a request whose time is up.
-    pub(crate) fn unanswered(&self, node: &NodeId, since: Instant, executed: &str) -> String {
-        let waited = self.now.saturating_duration_since(since).as_millis();
-        let epoch = self.stats.epoch;
-        format!(
-            "UNAVAILABLE node {node} gave no answer within {waited} ms (epoch {epoch}); the command {executed}"
-        )
-    }
-
-    /// Counts a request that is given up.
-    pub(crate) fn note_expired(&mut self, held: &Held) {
-        self.count_expired(&held.node);
-        self.note_given_up(held);
-    }
-
-    pub(crate) fn count_expired(&mut self, node: &NodeId) {
-        self.stats.expired += 1;
-        if let Some(traffic) = self.published.traffic.known(node) {
-            traffic.expired.add(1);
-        }
-    }
-
-    /// Gives up a request: says what is known of it.
-    fn expire(&mut self, held: &Held) {
-        self.note_expired(held);
-        let executed = match held.sent {
-            Sent::Nowhere => "was not executed",
-            Sent::Elsewhere | Sent::Here => "may have been executed",
-        };
-        let text = self.unanswered(&held.node, held.since, executed);
-        self.fail(held.target, &text);
-        if let Via::Pinned(link) = held.via {
-            self.drop_pinned(link);
-        }
-    }
 }
 
 /// Whether another node than the one it is held for serves a key of the request now.
-fn has_moved(held: &Held, routing: &Routing) -> bool {
+pub(crate) fn has_moved(held: &Held, routing: &Routing) -> bool {
     keys_have_moved(&held.wire, &held.node, routing)
 }
 
@@ -415,12 +257,4 @@ fn has_moved(held: &Held, routing: &Routing) -> bool {
 pub(crate) fn keys_have_moved(wire: &[u8], node: &NodeId, routing: &Routing) -> bool {
     let here = routing.index_of(node.as_str());
     unit::any_name(wire, |name| routing.serving(routing.slot(name)) != here)
-}
-
-/// The node of a link, if it is in service, and at the same address: at another one it is another process.
-fn node_in_service(link: &Link, routing: &Routing) -> Option<NodeIndex> {
-    let index = routing.index_of(link.node.as_str())?;
-    let node = routing.node(index);
-    let same = node.routable && node.host == link.address.host && node.port == link.address.port;
-    same.then_some(index)
 }

@@ -5,15 +5,18 @@
 pub(crate) mod aside;
 pub(crate) mod blocking;
 pub(crate) mod choke;
+pub(crate) mod deadlines;
 pub(crate) mod failover;
 pub(crate) mod failure;
 pub(crate) mod handshake;
 pub(crate) mod hold;
 pub(crate) mod keepalive;
+pub(crate) mod new_view;
 pub(crate) mod node_link;
 pub(crate) mod pin;
 pub(crate) mod pipeline;
 pub(crate) mod rerun;
+pub(crate) mod write_times;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -40,8 +40,8 @@ pub(crate) enum Pin {
     Watching(ClientId),
     /// Nobody any more, once what is on its way is answered.
     Released,
-    /// The subscriptions of all clients; it carries none since then.
-    Subscriber { unused_since: Option<Instant> },
+    /// The subscriptions of all clients, as the line with this serial; it carries none since then.
+    Subscriber { line: u64, unused_since: Option<Instant> },
     /// This client's large value is on its way.
     Upload(ClientId),
 }

@@ -7,10 +7,11 @@
 //! Pure: the socket is written by the connection's task.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use commands::Class;
 
+use crate::link::write_times::WriteTimes;
 use crate::target::Target;
 
 /// Answered bytes are dropped from the front once there are this many of them and they are the larger
@@ -92,24 +93,8 @@ pub(crate) struct Pipeline {
     waiters: VecDeque<Awaited>,
     /// How many requests there have been, answered ones included.
     pushed: u64,
-    /// When requests were written, the oldest unanswered first.
-    marks: VecDeque<Mark>,
+    written: WriteTimes,
 }
-
-/// A time at which the socket was given all requests up to one.
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    at: Instant,
-    /// How many requests there had been by then.
-    pushed: u64,
-}
-
-/// Writes closer together than this share a mark: whoever wants to know does so of requests that took ten times as
-/// long, and a node that does not answer leaves no more marks than this goes into its timeout.
-const MARK_EVERY: Duration = Duration::from_millis(1);
-
-/// Marks kept allocated when there are none: a node that answers within 16 ms needs no more.
-const KEPT_MARKS: usize = 16;
 
 impl Pipeline {
     /// Appends a request.
@@ -149,28 +134,19 @@ impl Pipeline {
     /// doing, or that of the way to it.
     #[inline]
     pub(crate) fn note_write(&mut self, now: Instant) {
-        if let Some(last) = self.marks.back_mut()
-            && now.saturating_duration_since(last.at) < MARK_EVERY
-        {
-            last.pushed = self.pushed;
-            return;
-        }
-        let answered = self.pushed - self.waiters.len() as u64;
-        while self.marks.front().is_some_and(|mark| mark.pushed <= answered) {
-            self.marks.pop_front();
-        }
-        if self.marks.is_empty() {
-            self.marks.shrink_to(KEPT_MARKS);
-        }
-        self.marks.push_back(Mark { at: now, pushed: self.pushed });
+        self.written.note(now, self.pushed, self.answered_requests());
     }
 
     /// The request whose reply is next, and when it was written.
     pub(crate) fn first(&self) -> Option<(&[u8], Instant)> {
         let awaited = self.waiters.front()?;
-        let answered = self.pushed - self.waiters.len() as u64;
-        let mark = self.marks.iter().find(|mark| mark.pushed > answered)?;
-        Some((&self.buffer[self.answered..self.answered + awaited.bytes()], mark.at))
+        let at = self.written.of(self.answered_requests())?;
+        Some((&self.buffer[self.answered..self.answered + awaited.bytes()], at))
+    }
+
+    #[inline]
+    fn answered_requests(&self) -> u64 {
+        self.pushed - self.waiters.len() as u64
     }
 
     /// Marks the next `len` bytes as written.
@@ -361,30 +337,18 @@ mod tests {
     }
 
     #[test]
-    fn it_is_known_when_a_request_was_written() {
-        let start = Instant::now();
-        let at = |millis| start + Duration::from_millis(millis);
+    fn it_is_known_when_the_first_request_was_written() {
+        let times = [Instant::now(), Instant::now() + std::time::Duration::from_secs(1)];
         let mut pipeline = Pipeline::default();
-        let write = |pipeline: &mut Pipeline, wire: &str, millis| {
-            pushed(pipeline, &[wire]);
-            pipeline.note_write(at(millis));
-            pipeline.mark_sent(pipeline.unsent().len());
-        };
         assert_eq!(pipeline.first(), None);
-        write(&mut pipeline, "a", 0);
-        write(&mut pipeline, "b", 10);
-        write(&mut pipeline, "c", 20);
-        // Soon after the last one: they share a mark.
-        write(&mut pipeline, "d", 20);
-        for expected in [(&b"a"[..], at(0)), (b"b", at(10)), (b"c", at(20)), (b"d", at(20))] {
-            assert_eq!(pipeline.first(), Some(expected));
-            pipeline.pop();
+        for (wire, now) in ["a", "bc"].into_iter().zip(times) {
+            pushed(&mut pipeline, &[wire]);
+            pipeline.note_write(now);
+            pipeline.mark_sent(wire.len());
         }
-        (0..10_000).for_each(|millis| write(&mut pipeline, "x", 30 + millis));
-        while pipeline.pop().is_some() {}
-        write(&mut pipeline, "d", 20_000);
-        assert_eq!(pipeline.first(), Some((&b"d"[..], at(20_000))));
-        assert!(pipeline.marks.capacity() <= 2 * KEPT_MARKS, "a node's silence is given back");
+        assert_eq!(pipeline.first(), Some((&b"a"[..], times[0])));
+        pipeline.pop();
+        assert_eq!(pipeline.first(), Some((&b"bc"[..], times[1])));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! one: each is confirmed by one push, which takes the place of a reply. It is opened when a topic first needs it
 //! and closed when none has for a while. When it is lost, `subscriptions` asks for everything again: on the same
 //! node once it is back, or where the next view says. Nobody is told; messages in between are lost, as in Redis.
+//! What was subscribed over it moves in pieces, one a turn.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,15 +19,19 @@ use crate::link::choke::CHOKE_AT;
 use crate::link::pin::Pin;
 use crate::link::pipeline::Waiter;
 use crate::outbox::RareWork;
-use crate::pubsub::subscriptions::topic::{Home, Kind, Token};
+use crate::pubsub::subscriptions::topic::{Home, Kind, Line, Token};
 use crate::target::Target;
 
 /// How long a subscriber link is kept that carries nothing: clients that subscribe in turn find a connection.
 const UNUSED_FOR: Duration = Duration::from_secs(10);
 
+/// How many subscriptions are moved in one turn of the worker's loop: that takes 1 to 2 ms, and other clients are served
+/// before the next.
+pub(crate) const MOVED_AT_ONCE: usize = 1024;
+
 impl Dispatcher {
-    /// The links over which a topic's messages come.
-    pub(crate) fn homes(&mut self, kind: Kind, name: &[u8]) -> Vec<LinkId> {
+    /// The lines over which a topic's messages come.
+    pub(crate) fn homes(&mut self, kind: Kind, name: &[u8]) -> Vec<Line> {
         let Some(routing) = self.routing.clone() else { return Vec::new() };
         let nodes: Vec<NodeIndex> = match kind.home(name) {
             Home::Slot(name) => routing.serving(routing.slot(name)).into_iter().collect(),
@@ -35,17 +40,30 @@ impl Dispatcher {
                 nodes.filter(|(_, node)| node.routable).map(|(index, _)| index).collect()
             }
         };
-        nodes.into_iter().filter_map(|node| self.subscriber_link(node)).collect()
+        nodes.into_iter().filter_map(|node| self.line_to(node)).collect()
     }
 
-    fn subscriber_link(&mut self, node: NodeIndex) -> Option<LinkId> {
+    fn line_to(&mut self, node: NodeIndex) -> Option<Line> {
         if let Some(id) = self.subscriber_links.get(node.get()).copied().flatten() {
-            return Some(id);
+            return self.line_of(id);
         }
         let id = self.open_link(node, Protocol::Resp3)?;
-        self.links[id].pin = Some(Pin::Subscriber { unused_since: None });
         self.subscriber_links[node.get()] = Some(id);
-        Some(id)
+        Some(self.new_line(id))
+    }
+
+    fn new_line(&mut self, link: LinkId) -> Line {
+        self.lines += 1;
+        self.links[link].pin = Some(Pin::Subscriber { line: self.lines, unused_since: None });
+        Line { link, serial: self.lines }
+    }
+
+    /// The line that a subscriber link is at present.
+    fn line_of(&self, link: LinkId) -> Option<Line> {
+        match self.links.get(link)?.pin {
+            Some(Pin::Subscriber { line: serial, .. }) => Some(Line { link, serial }),
+            _ => None,
+        }
     }
 
     /// Carries out what the subscriptions want: asks nodes, answers clients. Returns a link that has too much on its
@@ -53,16 +71,20 @@ impl Dispatcher {
     pub(crate) fn settle_subscriptions(&mut self) -> Option<LinkId> {
         let (now, mut full) = (self.now, None);
         for saying in std::mem::take(&mut self.subscriptions.sayings) {
-            let Some(link) = self.links.get_mut(saying.link) else { continue };
+            let id = saying.line.link;
+            if self.line_of(id) != Some(saying.line) {
+                continue;
+            }
+            let link = &mut self.links[id];
             let mut wire = self.spare.take();
             encode_request(&mut wire, [saying.command.as_bytes(), &saying.name].into_iter());
             let target = Target::subscription(saying.token);
             link.pipeline.push(&wire, Waiter { bound: true, ..Waiter::new(target, now, Class::PubSub) });
             self.spare.put(wire);
             if link.pipeline.held_bytes() > CHOKE_AT {
-                full = Some(saying.link);
+                full = Some(id);
             }
-            self.list_link(saying.link);
+            self.list_link(id);
         }
         for answer in std::mem::take(&mut self.subscriptions.answers) {
             self.note_subscriptions(answer.client);
@@ -81,8 +103,20 @@ impl Dispatcher {
 
     /// The node has answered the handshake.
     pub(crate) fn subscriber_up(&mut self, id: LinkId) {
-        self.subscriptions.link_up(id);
-        self.settle_subscriptions();
+        if let Some(line) = self.line_of(id) {
+            self.subscriptions.line_up(line);
+            self.review_subscriptions();
+        }
+    }
+
+    /// The connection is lost, or could not be made.
+    pub(crate) fn subscriber_down(&mut self, id: LinkId) {
+        // One that was never up goes on: its node knows nothing that could be lost.
+        if let Some(line) = self.line_of(id).filter(|line| self.subscriptions.is_up(*line)) {
+            self.new_line(id);
+            self.subscriptions.line_down(line);
+            self.review_subscriptions();
+        }
     }
 
     /// Finds topics their place in the new routing. Most have it: only those are looked at that live on a link which
@@ -91,11 +125,20 @@ impl Dispatcher {
         let Some(now) = self.routing.clone().filter(|_| !self.subscriptions.is_empty()) else { return };
         let lost = before.map_or_else(|| vec![true; now.nodes().len()], |before| lost_slots(before, &now));
         let keeping = self.subscriber_links.iter().zip(lost).filter(|(_, lost)| !lost);
-        let keeping: HashSet<LinkId> = keeping.filter_map(|(link, _)| *link).collect();
+        let keeping: HashSet<Line> = keeping.filter_map(|(link, _)| self.line_of((*link)?)).collect();
+        self.subscriptions.rehome(|line| !keeping.contains(&line));
+        self.review_subscriptions();
+    }
+
+    /// Moves some of the subscriptions that are not where they belong, and has the rest moved in the next turns.
+    pub(crate) fn review_subscriptions(&mut self) {
         let mut subscriptions = std::mem::take(&mut self.subscriptions);
-        subscriptions.rehome(|link| !keeping.contains(&link), |kind, name| self.homes(kind, name));
+        subscriptions.review(MOVED_AT_ONCE, |kind, name| self.homes(kind, name));
         self.subscriptions = subscriptions;
         self.settle_subscriptions();
+        if self.subscriptions.is_in_review() {
+            self.outbox.rare.push(RareWork::Review);
+        }
     }
 
     /// Takes a push. `true`: it is the answer to a request.
@@ -136,7 +179,7 @@ impl Dispatcher {
     }
 
     fn is_unused(&self, id: LinkId) -> bool {
-        !self.subscriptions.is_seated(id)
+        self.line_of(id).is_some_and(|line| !self.subscriptions.is_seated(line))
     }
 
     /// Gives up requests to subscribe that no node confirms, and closes links that carry nothing.
@@ -167,7 +210,7 @@ impl Dispatcher {
 
     fn close_if_unused(&mut self, id: LinkId) {
         let (now, is_unused) = (self.now, self.is_unused(id));
-        let Some(Pin::Subscriber { unused_since }) =
+        let Some(Pin::Subscriber { line: serial, unused_since }) =
             self.links.get_mut(id).and_then(|link| link.pin.as_mut())
         else {
             return;
@@ -175,7 +218,8 @@ impl Dispatcher {
         if !is_unused {
             *unused_since = None;
         } else if *unused_since.get_or_insert(now) + UNUSED_FOR <= now {
-            self.subscriptions.link_down(id);
+            let line = Line { link: id, serial: *serial };
+            self.subscriptions.line_down(line);
             self.subscriber_links
                 .iter_mut()
                 .filter(|known| **known == Some(id))

@@ -1,8 +1,8 @@
 //! Who of this worker's clients listens to what, and what the nodes must be told so that the messages come.
 //!
-//! However many clients listen to a topic, each of its nodes is asked once. A topic has a *seat* on the
-//! subscriber link of each node it lives on; a seat is asked for when its link is up, and again whenever it
-//! comes up anew. A client's request is answered when every seat of every topic it named is confirmed, so what
+//! However many clients listen to a topic, each of its nodes is asked once. A topic has a *seat* on the *line* to
+//! each node it lives on: the subscriber link from when it was made until it is lost. A seat is asked for when its line
+//! is up. Whether topics still have the seats they need is found out by a `review`, in pieces. A client's request is answered when every seat of every topic it named is confirmed, so what
 //! is published after the answer reaches it.
 //!
 //! What it wants done it leaves in `sayings` and `answers`. Counts in answers are those of the client's own
@@ -10,6 +10,7 @@
 //!
 //! Pure: links and clients are numbers to it.
 
+mod review;
 mod seats;
 mod subscriber;
 #[cfg(test)]
@@ -23,10 +24,10 @@ use std::time::Instant;
 use resp::{Encoder, Protocol};
 use slab::Slab;
 
+use self::review::Review;
 use self::subscriber::{Pending, Subscriber};
-use self::topic::{Interest, Kind, Token, Topic};
+use self::topic::{Interest, Kind, Line, Token, Topic};
 use crate::client::replies::Place;
-use crate::link::LinkId;
 use crate::target::ClientId;
 
 /// Most memory that one worker's subscriptions may take: a million subscriptions of 10 000 clients to channels
@@ -36,7 +37,7 @@ const MOST_BYTES: usize = 512 * 1024 * 1024;
 /// What a topic takes besides its name: its entries in the tables.
 const TOPIC_COST: usize = 256;
 
-/// What a topic takes for each of its nodes: the seat, its entry among those of the link, and the request under way.
+/// What a topic takes for each of its nodes: the seat, and the request under way.
 const SEAT_COST: usize = 96;
 
 /// What a name takes in a request that waits, besides the name: its part of the answer, and its entries in two lists.
@@ -50,7 +51,7 @@ type TopicId = usize;
 /// Something to say to a node.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Saying {
-    pub(crate) link: LinkId,
+    pub(crate) line: Line,
     /// `subscribe`, `punsubscribe` …
     pub(crate) command: &'static str,
     pub(crate) name: Rc<[u8]>,
@@ -83,13 +84,14 @@ pub(crate) struct Subscriptions {
     ids: [HashMap<Rc<[u8]>, TopicId>; 3],
     subscribers: HashMap<ClientId, Subscriber>,
     /// What the nodes have been asked and have not answered.
-    asked: HashMap<Token, (TopicId, LinkId)>,
-    /// Links that are up.
-    up: HashSet<LinkId>,
-    /// The topics that have a seat on each link.
-    seated: HashMap<LinkId, HashSet<TopicId>>,
-    /// Topics that have no node, or that a node has refused: they are looked at with every view.
-    unsettled: HashSet<TopicId>,
+    asked: HashMap<Token, (TopicId, Line)>,
+    /// Lines that are up.
+    up: HashSet<Line>,
+    /// How many topics have a seat on each line.
+    seated: HashMap<Line, usize>,
+    review: Review,
+    /// Clients that have left, and the topics that they are still to be taken out of.
+    departing: Vec<(ClientId, Vec<TopicId>)>,
     /// How many requests wait.
     pending: usize,
     last_token: Token,
@@ -108,13 +110,13 @@ impl Subscriptions {
         self.bytes + names * each + 2 * bytes <= MOST_BYTES
     }
 
-    /// Subscribes a client to `names`; `homes` tells the links of a name. The answer comes when the nodes have
+    /// Subscribes a client to `names`; `homes` tells the lines of a name. The answer comes when the nodes have
     /// confirmed.
     pub(crate) fn subscribe<'a>(
         &mut self,
         wish: &Wish,
         names: impl Iterator<Item = &'a [u8]>,
-        mut homes: impl FnMut(Kind, &[u8]) -> Vec<LinkId>,
+        mut homes: impl FnMut(Kind, &[u8]) -> Vec<Line>,
     ) {
         let Wish { client, place, protocol, kind, since } = *wish;
         let mut pending = Pending { place, since, missing: 0, reply: Vec::new(), named: Vec::new() };
@@ -123,9 +125,8 @@ impl Subscriptions {
             self.join(id, client, place);
             pending.named.push(id);
             self.ask(id);
-            let topic = &mut self.topics[id];
-            if !topic.is_confirmed() {
-                topic.waiting.push((client, place));
+            if !self.is_confirmed(id) {
+                self.topics[id].waiting.push((client, place));
                 pending.missing += 1;
             }
             write_confirmation(
@@ -174,7 +175,15 @@ impl Subscriptions {
         reply
     }
 
-    /// Ends all of a client's subscriptions: it has left, or has reset its connection.
+    /// Ends all subscriptions of a client that has left. It may have very many, so a [`review`](Self::review) does it.
+    pub(crate) fn depart(&mut self, client: ClientId) {
+        let Some(Subscriber { topics, pending }) = self.subscribers.remove(&client) else { return };
+        self.pending -= pending.len();
+        self.bytes -= pending.iter().map(Pending::cost).sum::<usize>();
+        self.departing.push((client, topics.into_iter().flatten().collect()));
+    }
+
+    /// Ends all of a client's subscriptions: it has reset its connection.
     pub(crate) fn forget(&mut self, client: ClientId) {
         for kind in Kind::ALL {
             for id in self.topics_of(client, kind) {
@@ -251,13 +260,13 @@ impl Subscriptions {
         &mut self,
         kind: Kind,
         name: &[u8],
-        homes: &mut impl FnMut(Kind, &[u8]) -> Vec<LinkId>,
+        homes: &mut impl FnMut(Kind, &[u8]) -> Vec<Line>,
     ) -> TopicId {
         if let Some(id) = self.ids[kind as usize].get(name) {
             return *id;
         }
         let shared: Rc<[u8]> = name.into();
-        let id = self.topics.insert(Topic::new(kind, Rc::clone(&shared)));
+        let id = self.topics.insert(Topic::new(kind, Rc::clone(&shared), self.review.number()));
         self.ids[kind as usize].insert(shared, id);
         self.bytes += TOPIC_COST + name.len();
         self.seat(id, &homes(kind, name));
@@ -306,17 +315,21 @@ impl Subscriptions {
     fn end(&mut self, id: TopicId) {
         let seats = std::mem::take(&mut self.topics[id].seats);
         self.vacate(id, seats);
-        self.unsettled.remove(&id);
         let topic = self.topics.remove(id);
         self.ids[topic.kind as usize].remove(&topic.name);
         self.bytes -= TOPIC_COST + topic.name.len();
     }
 
+    /// Whether each node that a topic needs will send its messages. What a review has not looked at may need others.
+    fn is_confirmed(&self, id: TopicId) -> bool {
+        let topic = &self.topics[id];
+        topic.is_confirmed() && topic.reviewed == self.review.number()
+    }
+
     /// Lets those who wait for a topic go on, if it is confirmed.
     fn release(&mut self, id: TopicId) {
-        let topic = &mut self.topics[id];
-        if topic.is_confirmed() {
-            let waiting = std::mem::take(&mut topic.waiting);
+        if self.is_confirmed(id) {
+            let waiting = std::mem::take(&mut self.topics[id].waiting);
             self.count_down(waiting);
         }
     }

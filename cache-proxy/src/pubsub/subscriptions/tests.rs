@@ -7,8 +7,10 @@ use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use super::*;
+use crate::link::LinkId;
 
 const LINKS: usize = 3;
+const CLIENTS: usize = 3;
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 fn client(index: u32) -> ClientId {
@@ -23,15 +25,33 @@ fn names<'a>(names: &'a [&'a str]) -> impl ExactSizeIterator<Item = &'a [u8]> {
     names.iter().map(|name| name.as_bytes())
 }
 
+/// The first line of a link.
+fn line(link: LinkId) -> Line {
+    Line { link, serial: 0 }
+}
+
 /// Everything on link 0.
-fn at_home(_: Kind, _: &[u8]) -> Vec<LinkId> {
-    vec![0]
+fn at_home(_: Kind, _: &[u8]) -> Vec<Line> {
+    vec![line(0)]
+}
+
+/// Looks at all that is in doubt, in the smallest pieces.
+fn review(subscriptions: &mut Subscriptions, mut homes: impl FnMut(Kind, &[u8]) -> Vec<Line>) {
+    while subscriptions.is_in_review() {
+        subscriptions.review(1, &mut homes);
+    }
+}
+
+/// Opens a line, and has its node told all it must know.
+fn open(subscriptions: &mut Subscriptions, line: Line) {
+    subscriptions.line_up(line);
+    review(subscriptions, |_, _| vec![line]);
 }
 
 fn said(subscriptions: &mut Subscriptions) -> Vec<(LinkId, String, Token)> {
     let sayings = std::mem::take(&mut subscriptions.sayings);
     let text = |saying: &Saying| format!("{} {}", saying.command, String::from_utf8_lossy(&saying.name));
-    sayings.iter().map(|saying| (saying.link, text(saying), saying.token)).collect()
+    sayings.iter().map(|saying| (saying.line.link, text(saying), saying.token)).collect()
 }
 
 fn answered(subscriptions: &mut Subscriptions) -> Vec<(u32, Place, String)> {
@@ -49,7 +69,7 @@ fn a_client_hears_when_the_node_has_confirmed_and_the_node_is_asked_once() {
     let mut subscriptions = Subscriptions::default();
     subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a"]), at_home);
     assert!(said(&mut subscriptions).is_empty(), "the link is not up");
-    subscriptions.link_up(0);
+    open(&mut subscriptions, line(0));
     subscriptions.subscribe(&wish(2, 7, Kind::Channel), names(&["a"]), at_home);
     assert_eq!(said(&mut subscriptions), [(0, "subscribe a".to_owned(), 1)]);
     assert!(answered(&mut subscriptions).is_empty() && subscriptions.is_waiting());
@@ -64,7 +84,7 @@ fn a_client_hears_when_the_node_has_confirmed_and_the_node_is_asked_once() {
 #[test]
 fn the_last_one_out_ends_it() {
     let mut subscriptions = Subscriptions::default();
-    subscriptions.link_up(0);
+    open(&mut subscriptions, line(0));
     for index in [1, 2] {
         subscriptions.subscribe(&wish(index, 0, Kind::Pattern), names(&["a*"]), at_home);
     }
@@ -77,7 +97,9 @@ fn the_last_one_out_ends_it() {
     // One that resets its connection is still owed the answer.
     let told = confirmation("psubscribe", "a*", 1);
     assert_eq!(answered(&mut subscriptions), [(1, 0, told.clone()), (2, 0, told)]);
-    assert!(!subscriptions.is_seated(0) && subscriptions.bytes == 0 && subscriptions.subscribers.is_empty());
+    assert!(
+        !subscriptions.is_seated(line(0)) && subscriptions.bytes == 0 && subscriptions.subscribers.is_empty()
+    );
 }
 
 #[test]
@@ -93,7 +115,7 @@ fn who_listens_to_nothing_is_told_so() {
 #[test]
 fn counts_are_the_clients_own_and_shard_channels_count_apart() {
     let mut subscriptions = Subscriptions::default();
-    subscriptions.link_up(0);
+    open(&mut subscriptions, line(0));
     for (place, (kind, name)) in
         (0..).zip([(Kind::Channel, "a"), (Kind::Pattern, "b"), (Kind::Shard, "c"), (Kind::Channel, "a")])
     {
@@ -113,14 +135,14 @@ fn counts_are_the_clients_own_and_shard_channels_count_apart() {
 #[test]
 fn a_lost_node_is_asked_again_and_nobody_is_told() {
     let mut subscriptions = Subscriptions::default();
-    subscriptions.link_up(0);
+    open(&mut subscriptions, line(0));
     subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a", "b"]), at_home);
     said(&mut subscriptions);
     subscriptions.confirmed(1);
-    subscriptions.link_down(0);
+    subscriptions.line_down(line(0));
     subscriptions.confirmed(2);
     assert!(answered(&mut subscriptions).is_empty(), "an answer of the lost connection says nothing");
-    subscriptions.link_up(0);
+    open(&mut subscriptions, Line { link: 0, serial: 1 });
     let again = said(&mut subscriptions);
     assert_eq!(again.len(), 2);
     again.iter().for_each(|(_, _, token)| subscriptions.confirmed(*token));
@@ -130,51 +152,80 @@ fn a_lost_node_is_asked_again_and_nobody_is_told() {
 #[test]
 fn a_topic_that_moves_is_asked_of_its_new_node_and_ended_at_the_old_one() {
     let mut subscriptions = Subscriptions::default();
-    (0..2).for_each(|link| subscriptions.link_up(link));
+    (0..2).for_each(|link| subscriptions.line_up(line(link)));
     subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a"]), at_home);
     subscriptions.confirmed(1);
     said(&mut subscriptions);
     answered(&mut subscriptions);
-    subscriptions.rehome(|link| link == 0, |_, _| vec![1]);
+    subscriptions.rehome(|lost| lost == line(0));
+    review(&mut subscriptions, |_, _| vec![line(1)]);
     let moved = [(0, "unsubscribe a".to_owned(), 0), (1, "subscribe a".to_owned(), 2)];
     assert_eq!(said(&mut subscriptions), moved);
-    assert!(answered(&mut subscriptions).is_empty() && !subscriptions.is_seated(0));
+    assert!(answered(&mut subscriptions).is_empty() && !subscriptions.is_seated(line(0)));
     assert_eq!(subscriptions.audience(Kind::Channel, b"a").count(), 1);
 }
 
 #[test]
 fn a_view_costs_nothing_for_topics_that_stay() {
     let mut subscriptions = Subscriptions::default();
-    let homes = |_: Kind, name: &[u8]| vec![usize::from(name[0] - b'a')];
+    let homes = |_: Kind, name: &[u8]| vec![line(usize::from(name[0] - b'a'))];
     subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a", "b", "c"]), homes);
     let mut looked_at = Vec::new();
-    let at_two = |_: Kind, name: &[u8]| {
+    subscriptions.rehome(|lost| lost == line(1));
+    review(&mut subscriptions, |_, name| {
         looked_at.push(name.to_vec());
-        vec![2]
-    };
-    subscriptions.rehome(|link| link == 1, at_two);
+        vec![line(2)]
+    });
     assert_eq!(looked_at, [b"b"]);
     // One without a node is looked at until it has one.
-    subscriptions.rehome(|link| link == 0, |_, _| Vec::new());
-    for home in [Vec::new(), vec![2]] {
+    subscriptions.rehome(|lost| lost == line(0));
+    review(&mut subscriptions, |_, _| Vec::new());
+    for home in [Vec::new(), vec![line(2)]] {
         let mut number = 0;
-        subscriptions.rehome(
-            |_| false,
-            |_, _| {
-                number += 1;
-                home.clone()
-            },
-        );
+        subscriptions.rehome(|_| false);
+        review(&mut subscriptions, |_, _| {
+            number += 1;
+            home.clone()
+        });
         assert_eq!(number, 1);
     }
-    subscriptions.rehome(|_| false, |_, _| unreachable!("all are where they belong"));
-    assert_eq!(subscriptions.seated[&2].len(), 3);
+    subscriptions.rehome(|_| false);
+    review(&mut subscriptions, |_, _| unreachable!("all are where they belong"));
+    assert_eq!(subscriptions.seated[&line(2)], 3);
+}
+
+/// Else a node with very many channels would keep the worker from its other clients.
+#[test]
+fn a_node_is_left_in_pieces_and_who_subscribes_meanwhile_waits_for_the_new_one() {
+    const TOPICS: usize = 1_000;
+    let mut subscriptions = Subscriptions::default();
+    (0..2).for_each(|link| subscriptions.line_up(line(link)));
+    let all: Vec<_> = (0..TOPICS).map(|number| number.to_string()).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&all), at_home);
+    said(&mut subscriptions).into_iter().for_each(|(_, _, token)| subscriptions.confirmed(token));
+    assert_eq!(answered(&mut subscriptions).len(), 1);
+    subscriptions.rehome(|lost| lost == line(0));
+    let last = all[TOPICS - 1];
+    subscriptions.subscribe(&wish(2, 0, Kind::Channel), names(&[last]), |_, _| vec![line(1)]);
+    let (mut pieces, mut told) = (0, Vec::new());
+    while subscriptions.is_in_review() {
+        subscriptions.review(100, |_, _| vec![line(1)]);
+        pieces += 1;
+        let said = said(&mut subscriptions);
+        assert!(said.len() <= 200, "{} sayings in one piece", said.len());
+        said.into_iter().for_each(|(_, _, token)| subscriptions.confirmed(token));
+        told.extend(answered(&mut subscriptions));
+        assert!(told.is_empty() || pieces >= 10, "the node that is left would tell it nothing");
+    }
+    assert_eq!(told, [(2, 0, confirmation("subscribe", last, 1))]);
+    assert_eq!(subscriptions.seated, HashMap::from([(line(1), TOPICS)]));
 }
 
 #[test]
 fn a_refusal_is_passed_on_and_takes_back_what_the_request_changed() {
     let mut subscriptions = Subscriptions::default();
-    subscriptions.link_up(0);
+    open(&mut subscriptions, line(0));
     subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a", "b"]), at_home);
     subscriptions.confirmed(1);
     assert!(subscriptions.refused(2, b"-NOPERM no\r\n"));
@@ -188,8 +239,8 @@ fn there_is_not_room_for_everything() {
     let mut subscriptions = Subscriptions::default();
     assert!(subscriptions.has_room(800_000, 32_000_000));
     assert!(!subscriptions.has_room(1, MOST_BYTES) && !subscriptions.has_room(2_000_000, 0));
-    let links: Vec<LinkId> = (0..100).collect();
-    subscriptions.subscribe(&wish(1, 0, Kind::Pattern), names(&["a"]), |_, _| links.clone());
+    let lines: Vec<Line> = (0..100).map(line).collect();
+    subscriptions.subscribe(&wish(1, 0, Kind::Pattern), names(&["a"]), |_, _| lines.clone());
     let waiting = WAIT_COST + confirmation("psubscribe", "a", 1).len();
     assert_eq!(subscriptions.bytes, TOPIC_COST + INTEREST_COST + 100 * SEAT_COST + 1 + waiting);
     subscriptions.forget(client(1));
@@ -217,6 +268,32 @@ fn a_wait_ends_in_an_error() {
     assert!(!subscriptions.is_waiting());
 }
 
+#[test]
+fn who_leaves_is_taken_out_of_its_topics_in_pieces() {
+    const TOPICS: usize = 1_000;
+    let mut subscriptions = Subscriptions::default();
+    open(&mut subscriptions, line(0));
+    let all: Vec<_> = (0..TOPICS).map(|number| number.to_string()).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&all), at_home);
+    said(&mut subscriptions).into_iter().for_each(|(_, _, token)| subscriptions.confirmed(token));
+    subscriptions.subscribe(&wish(1, 1, Kind::Channel), names(&["more"]), at_home);
+    subscriptions.subscribe(&wish(2, 0, Kind::Channel), names(&["1"]), at_home);
+    said(&mut subscriptions);
+    answered(&mut subscriptions);
+    subscriptions.depart(client(1));
+    assert!(!subscriptions.is_waiting() && !subscriptions.has(client(1)) && subscriptions.clients() == 1);
+    while subscriptions.is_in_review() {
+        subscriptions.review(100, at_home);
+        assert!(said(&mut subscriptions).len() <= 100);
+    }
+    assert!(answered(&mut subscriptions).is_empty(), "nobody is there any more");
+    assert_eq!(
+        (subscriptions.topics.len(), subscriptions.bytes),
+        (1, TOPIC_COST + 1 + SEAT_COST + INTEREST_COST)
+    );
+}
+
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Step {
@@ -224,16 +301,20 @@ enum Step {
     /// No names: all.
     Unsubscribe(u32, Kind, Vec<&'static str>),
     Forget(u32),
+    /// Another client comes in its place.
+    Depart(u32),
     Up(LinkId),
     Down(LinkId),
     /// The node answers its oldest request; `false`: with a refusal.
     Answer(LinkId, bool),
     /// Another view.
     Rehome(usize),
+    /// A piece of the review.
+    Review,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let clients = || 0_u32..3;
+    let clients = || 0..CLIENTS as u32;
     let kinds = || prop::sample::select(Kind::ALL.to_vec());
     let links = || 0..LINKS;
     let step = prop_oneof![
@@ -242,10 +323,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (clients(), kinds(), subsequence(NAMES.to_vec(), 0..=4))
             .prop_map(|(client, kind, names)| Step::Unsubscribe(client, kind, names)),
         1 => clients().prop_map(Step::Forget),
+        1 => clients().prop_map(Step::Depart),
         2 => links().prop_map(Step::Up),
         1 => links().prop_map(Step::Down),
         6 => (links(), prop::bool::weighted(0.9)).prop_map(|(link, agrees)| Step::Answer(link, agrees)),
         1 => (0_usize..4).prop_map(Step::Rehome),
+        6 => Just(Step::Review),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -257,6 +340,10 @@ type Name = (usize, String);
 struct Model {
     subscriptions: Subscriptions,
     up: [bool; LINKS],
+    /// How often each client has left.
+    departed: [u32; CLIENTS],
+    /// How often each link was lost.
+    lost: [u64; LINKS],
     said: [VecDeque<Saying>; LINKS],
     /// What each node listens to.
     known: [BTreeSet<Name>; LINKS],
@@ -294,9 +381,25 @@ impl Model {
         self.listens.get(&client).map_or(0, |names| names.keys().filter(counts).count())
     }
 
+    fn client(&self, index: u32) -> ClientId {
+        ClientId { serial: self.departed[index as usize], ..client(index) }
+    }
+
+    fn line(&self, link: LinkId) -> Line {
+        Line { link, serial: self.lost[link] }
+    }
+
+    fn find(&self) -> impl FnMut(Kind, &[u8]) -> Vec<Line> + use<> {
+        let (salt, lines): (_, Vec<_>) = (self.salt, (0..LINKS).map(|link| self.line(link)).collect());
+        move |kind, name| {
+            let homes = homes(salt, kind as usize, std::str::from_utf8(name).unwrap());
+            homes.into_iter().map(|link| lines[link]).collect()
+        }
+    }
+
     fn step(&mut self, step: &Step) {
-        let (salt, before) = (self.salt, self.salt);
-        let find = |kind: Kind, name: &[u8]| homes(salt, kind as usize, std::str::from_utf8(name).unwrap());
+        let before = self.salt;
+        let find = self.find();
         match step {
             Step::Subscribe(client, kind, asked) => {
                 let place = self.places;
@@ -309,39 +412,46 @@ impl Model {
                 }
                 let names_asked = asked.iter().map(|name| (*kind as usize, (*name).to_owned())).collect();
                 self.due.insert((*client, place), (names_asked, due));
-                self.subscriptions.subscribe(&wish(*client, place, *kind), names(asked), find);
+                let wish = Wish { client: self.client(*client), ..wish(*client, place, *kind) };
+                self.subscriptions.subscribe(&wish, names(asked), find);
             }
             Step::Unsubscribe(index, kind, asked) => self.unsubscribe(*index, *kind, asked),
             Step::Forget(index) => {
-                self.subscriptions.forget(client(*index));
+                self.subscriptions.forget(self.client(*index));
                 self.listens.remove(index);
+            }
+            Step::Depart(index) => {
+                self.subscriptions.depart(self.client(*index));
+                self.departed[*index as usize] += 1;
+                self.listens.remove(index);
+                self.due.retain(|(client, _), _| client != index);
             }
             Step::Up(link) if !self.up[*link] => {
                 self.up[*link] = true;
-                self.subscriptions.link_up(*link);
+                self.subscriptions.line_up(self.line(*link));
             }
             Step::Down(link) => {
                 self.calm_since = self.places;
                 self.up[*link] = false;
                 self.said[*link].clear();
                 self.known[*link].clear();
-                self.subscriptions.link_down(*link);
+                self.subscriptions.line_down(self.line(*link));
+                self.lost[*link] += 1;
             }
             Step::Up(_) => {}
             Step::Answer(link, agrees) => self.answer(*link, *agrees),
             Step::Rehome(salt) => {
                 self.calm_since = self.places;
                 self.salt = *salt;
-                let find =
-                    |kind: Kind, name: &[u8]| homes(*salt, kind as usize, std::str::from_utf8(name).unwrap());
-                self.subscriptions.rehome(|link| has_lost(link, before, *salt), find);
+                self.subscriptions.rehome(|line| has_lost(line.link, before, *salt));
             }
+            Step::Review => self.subscriptions.review(1, find),
         }
         self.settle();
     }
 
     fn unsubscribe(&mut self, index: u32, kind: Kind, asked: &[&'static str]) {
-        let told = self.subscriptions.unsubscribe(client(index), Protocol::Resp2, kind, names(asked));
+        let told = self.subscriptions.unsubscribe(self.client(index), Protocol::Resp2, kind, names(asked));
         let told = String::from_utf8(told).unwrap();
         let mut expected = String::new();
         for name in asked {
@@ -381,8 +491,9 @@ impl Model {
     /// Carries the words to the nodes and holds the answers to what is due.
     fn settle(&mut self) {
         for saying in std::mem::take(&mut self.subscriptions.sayings) {
-            assert!(self.up[saying.link], "{saying:?} to a link that is not up");
-            self.said[saying.link].push_back(saying);
+            let link = saying.line.link;
+            assert!(self.up[link] && saying.line == self.line(link), "{saying:?} to a line that is not up");
+            self.said[link].push_back(saying);
         }
         for (index, place, told) in answered(&mut self.subscriptions) {
             let (asked, due) = self.due.remove(&(index, place)).expect("one answer per request");
@@ -410,7 +521,8 @@ impl Model {
         (0..LINKS).for_each(|link| self.step(&Step::Up(link)));
         // What was refused is asked for again with the next view or the next connection.
         self.step(&Step::Rehome(self.salt));
-        while (0..LINKS).any(|link| !self.said[link].is_empty()) {
+        while self.subscriptions.is_in_review() || (0..LINKS).any(|link| !self.said[link].is_empty()) {
+            self.step(&Step::Review);
             (0..LINKS).for_each(|link| self.step(&Step::Answer(link, true)));
         }
     }
@@ -431,16 +543,16 @@ proptest! {
         for (index, names) in &model.listens {
             for ((kind, name), named) in names {
                 let mut audience = model.subscriptions.audience(Kind::ALL[*kind], name.as_bytes());
-                prop_assert!(audience.any(|heard| heard == (client(*index), named[0])));
+                prop_assert!(audience.any(|heard| heard == (model.client(*index), named[0])));
             }
         }
         for (link, wanted) in wanted.iter().enumerate() {
-            prop_assert_eq!(model.subscriptions.is_seated(link), !wanted.is_empty());
+            prop_assert_eq!(model.subscriptions.is_seated(model.line(link)), !wanted.is_empty());
         }
-        (0..3).for_each(|index| model.step(&Step::Forget(index)));
-        let Subscriptions { topics, subscribers, bytes, seated, asked, unsettled, .. } = &model.subscriptions;
+        (0..CLIENTS as u32).for_each(|index| model.step(&Step::Depart(index)));
+        model.calm_down();
+        let Subscriptions { topics, subscribers, bytes, seated, asked, .. } = &model.subscriptions;
         prop_assert!(topics.is_empty() && subscribers.is_empty() && seated.is_empty() && asked.is_empty());
-        prop_assert!(unsettled.is_empty());
         prop_assert_eq!(*bytes, 0);
     }
 }

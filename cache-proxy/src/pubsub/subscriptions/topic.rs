@@ -89,22 +89,33 @@ pub(crate) enum Home<'a> {
 /// Tells one request to a node from all others. 0 is nobody's.
 pub(crate) type Token = u64;
 
+/// One life of a subscriber link: until it is lost. Then the link has another line, because the node at its end knows
+/// nothing any more, and what had a seat on the old one finds that out by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Line {
+    pub(crate) link: LinkId,
+    /// Tells it from others of this link, and of a later link in the same slab entry.
+    pub(crate) serial: u64,
+}
+
 /// Something that at least one client of this worker listens to.
 #[derive(Debug)]
 pub(crate) struct Topic {
     pub(crate) kind: Kind,
     pub(crate) name: Rc<[u8]>,
-    /// The links over which its messages come.
+    /// The lines over which its messages come.
     pub(crate) seats: Vec<Seat>,
     /// Who gets its messages.
     pub(crate) audience: HashMap<ClientId, Interest>,
     /// Requests that are answered when every seat is confirmed.
     pub(crate) waiting: Vec<(ClientId, Place)>,
+    /// The review that has last looked at its seats.
+    pub(crate) reviewed: u64,
 }
 
 impl Topic {
-    pub(crate) fn new(kind: Kind, name: Rc<[u8]>) -> Self {
-        Self { kind, name, seats: Vec::new(), audience: HashMap::new(), waiting: Vec::new() }
+    pub(crate) fn new(kind: Kind, name: Rc<[u8]>, reviewed: u64) -> Self {
+        Self { kind, name, seats: Vec::new(), audience: HashMap::new(), waiting: Vec::new(), reviewed }
     }
 
     /// Whether each of its nodes will send its messages.
@@ -141,17 +152,17 @@ impl Interest {
     }
 }
 
-/// A topic on one link.
+/// A topic on one line.
 #[derive(Debug)]
 pub(crate) struct Seat {
-    pub(crate) link: LinkId,
+    pub(crate) line: Line,
     pub(crate) state: SeatState,
 }
 
 /// How far a node is with a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SeatState {
-    /// The node knows nothing of it: the link is not up.
+    /// The node knows nothing of it: the line is not up.
     Unasked,
     /// It was asked by the request with this token.
     Asked(Token),

@@ -204,9 +204,12 @@ impl Bench {
 
     /// Takes what the client would read.
     pub(crate) fn read(&mut self, client: ClientId) -> String {
-        let Some(client) = self.worker.client(client) else { return String::new() };
-        let text = String::from_utf8(client.unwritten().to_vec()).unwrap();
-        client.mark_written(text.len(), &mut SpareBuffers::default());
+        let Some(state) = self.worker.client(client) else { return String::new() };
+        let text = String::from_utf8(state.unwritten().to_vec()).unwrap();
+        assert!(text.is_empty() || state.listed, "nobody would write it");
+        state.mark_written(text.len(), &mut SpareBuffers::default());
+        state.listed = false;
+        self.worker.outbox.clients.retain(|listed| *listed != client);
         text
     }
 

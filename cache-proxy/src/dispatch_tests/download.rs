@@ -31,7 +31,9 @@ impl Bench {
     }
 
     pub(super) fn is_killed(&mut self, client: ClientId) -> bool {
-        self.worker.client(client).unwrap().killed
+        let client = self.worker.client(client).unwrap();
+        assert!(!client.killed || client.listed, "nobody would close it");
+        client.killed
     }
 
     /// The link that new requests to `node` go over.
@@ -89,6 +91,8 @@ fn a_link_is_not_read_while_its_client_takes_nothing_and_goes_on_when_it_does() 
     assert!(!bench.gives_up_a_link(), "the node is not silent: it is not listened to");
     bench.take(client);
     assert!(!bench.worker.is_halted(link) && bench.resumes());
+    bench.wait(Duration::from_millis(100));
+    assert!(!bench.gives_up_a_link(), "nor was it while it was not listened to");
     bench.last_piece(link, "\r\n");
     bench.answer("n1", ":2\r\n");
     assert!(bench.take(client).ends_with(":2\r\n"));
@@ -175,6 +179,71 @@ fn a_client_with_half_a_reply_of_a_lost_node_is_closed() {
     bench.answer("n1", "$2\r\nok\r\n");
     bench.answer("n2", ":2\r\n");
     assert_eq!(bench.take(early), ":2\r\n$2\r\nok\r\n");
+}
+
+#[test]
+fn others_wait_no_longer_when_a_client_takes_a_little_now_and_then() {
+    let mut bench = Bench::new(1);
+    let [reader, other] = [(); 2].map(|()| bench.client());
+    bench.send(reader, "GET large");
+    bench.send(other, "INCR k");
+    let link = bench.link("n1", Protocol::Resp2);
+    for _ in 0..4 {
+        bench.piece(link, &"x".repeat(MUCH));
+        assert!(bench.worker.is_halted(link));
+        bench.wait(Duration::from_millis(20));
+        bench.take(reader);
+    }
+    bench.piece(link, &"x".repeat(MUCH));
+    bench.wait(Duration::from_millis(20));
+    assert!(!bench.worker.is_halted(link));
+}
+
+#[test]
+fn what_must_be_looked_at_whole_is_not_passed_on() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "GET k");
+    bench.sent("n1");
+    let link = bench.link("n1", Protocol::Resp2);
+    assert!(bench.worker.may_pass_on(link, Some(&b'$')));
+    assert!(!bench.worker.may_pass_on(link, Some(&b'>')), "a push is no reply");
+    bench.send(client, "SUBSCRIBE c");
+    let subscriber = bench.subscriber_link("n1");
+    bench.worker.link_connected(subscriber);
+    bench.write(subscriber);
+    assert!(!bench.worker.may_pass_on(subscriber, Some(&b'%')), "the answer to a handshake");
+}
+
+#[test]
+fn a_reply_that_came_in_pieces_counts_for_how_many_may_be_owed() {
+    let mut bench = Bench::with_flags(1, &["--client-output-buffer-limit", "1mb"]);
+    let client = bench.client();
+    bench.send(client, "GET large");
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, &"x".repeat(MUCH));
+    bench.take(client);
+    bench.last_piece(link, "\r\n");
+    bench.take(client);
+    assert!(bench.worker.may_read(client));
+    bench.send(client, "GET large");
+    assert!(!bench.worker.may_read(client));
+}
+
+#[test]
+fn a_transaction_whose_reply_is_cut_off_is_forgotten() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    for line in ["MULTI", "GET k", "EXEC"] {
+        bench.send(client, line);
+    }
+    bench.read(client);
+    bench.answer("n1", "+OK\r\n+QUEUED\r\n");
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, "*1\r\n$6\r\nab");
+    bench.fail("n1");
+    assert!(bench.is_killed(client));
+    assert!(bench.worker.units.is_empty() && bench.worker.hold.is_empty());
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn a_pattern_is_asked_of_a_node_that_comes() {
         assert_eq!(bench.heard_by(node), ["psubscribe a*"]);
         bench.say(node, &confirmed("psubscribe", "a*", 1));
     }
+    assert!(bench.read(client).contains("psubscribe"), "a node that is out is not waited for");
     bench.set_routable("n1", true);
     bench.connect_links();
     assert_eq!(bench.heard_by("n1"), ["psubscribe a*"]);
@@ -290,6 +291,68 @@ fn a_link_that_carries_nothing_is_closed_after_a_while() {
     let work = std::mem::take(&mut bench.worker.outbox.rare);
     assert!(work.iter().any(|work| matches!(work, RareWork::Close(id) if *id == link)));
     assert!(!bench.worker.links.contains(link) && !bench.worker.is_waiting());
+    bench.subscriber("HELLO 2", "c");
+    assert_eq!(bench.subscriber_link("n1"), link, "the place is taken again, by a link that was not up yet");
+}
+
+#[test]
+fn what_is_confirmed_is_no_reply_that_a_client_may_do_without_and_nothing_comes_after_the_last() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "CLIENT REPLY OFF");
+    bench.send(client, "SUBSCRIBE c");
+    assert!(bench.worker.outbox.rare.iter().any(|work| matches!(work, RareWork::Watch)), "not for ever");
+    bench.connect_links();
+    bench.heard_by("n1");
+    bench.say("n1", &confirmed("subscribe", "c", 1));
+    bench.send(client, "UNSUBSCRIBE d");
+    let told = [confirmed("subscribe", "c", 1), confirmed("unsubscribe", "d", 1)];
+    assert_eq!(bench.read(client), told.concat().replace('>', "*"));
+    bench.say("n1", &push(&["message", "c", "1"]));
+    bench.send(client, "QUIT");
+    bench.say("n1", &push(&["message", "c", "2"]));
+    assert_eq!(bench.read(client), flat(&["message", "c", "1"]));
+    assert_eq!(bench.worker.stats.messages, 1);
+}
+
+#[test]
+fn messages_count_for_the_bounds_of_one_client_and_of_all() {
+    let large = "x".repeat(600_000);
+    for (bound, most) in [("--client-output-buffer-limit", 3), ("--maxmemory-clients", 2)] {
+        let mut bench = Bench::with_flags(1, &[bound, "1mb"]);
+        let client = bench.subscriber("HELLO 2", "c");
+        for number in 1..=most {
+            assert!(!bench.worker.client(client).unwrap().killed, "{bound}: {number}");
+            bench.say("n1", &push(&["message", "c", &large]));
+        }
+        assert!(bench.worker.client(client).unwrap().killed, "{bound}");
+    }
+}
+
+#[test]
+fn what_happens_to_a_key_is_told_where_the_key_lives() {
+    let mut bench = Bench::new(3);
+    let client = bench.client();
+    for number in 0..10 {
+        let key = format!("key{number}");
+        let publish = format!("PUBLISH __keyspace@0__:{key} set");
+        bench.send(client, &publish);
+        assert_eq!(bench.sent_to_all(), [(bench.node_of(&key), vec![publish.clone()])]);
+        for line in ["MULTI", &format!("SET {key} v"), &publish, "EXEC"] {
+            bench.send(client, line);
+        }
+        assert_eq!(bench.sent_to_all().len(), 1, "{key}");
+    }
+}
+
+#[test]
+fn without_a_node_nobody_can_listen() {
+    let mut bench = Bench::new(1);
+    bench.set_routable("n1", false);
+    let client = bench.client();
+    bench.send(client, "SUBSCRIBE c");
+    assert_eq!(bench.read(client), "-UNAVAILABLE no node of the cluster is in service\r\n");
+    assert!(!bench.worker.subscriptions.is_waiting());
 }
 
 #[test]

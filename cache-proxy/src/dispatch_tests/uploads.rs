@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use resp::{Limits, RequestScanner, Unfinished};
+use commands::Class;
+use resp::{Limits, Protocol, ProtocolError, RequestScanner, Unfinished};
 
 use super::Bench;
 use crate::client::upload::Passage;
@@ -94,6 +95,77 @@ fn a_value_goes_to_its_node_in_pieces_and_its_answer_comes_back() {
     assert!(bench.worker.may_read(client));
     assert!(matches!(bench.worker.links[link].pin, Some(Pin::Idle(_))), "it serves the next one");
     assert_eq!(bench.worker.stats.requests, 1);
+    assert_eq!(bench.worker.published.traffic.class(Class::Write).requests.get(), 1);
+}
+
+#[test]
+fn the_value_of_a_client_in_a_special_state_is_looked_at_whole() {
+    for line in ["MULTI", "CLIENT REPLY OFF"] {
+        let mut bench = Bench::new(1);
+        let client = bench.client();
+        bench.send(client, line);
+        assert_eq!(begin_set(&mut bench, client, "k"), Passage::Closed, "{line}");
+    }
+}
+
+#[test]
+fn a_value_that_has_not_begun_follows_its_key_back_and_leaves_no_link() {
+    let (mut bench, [moving, _], _) = Bench::apart();
+    let client = bench.client();
+    assert_eq!(begin_set(&mut bench, client, &moving), Passage::Later);
+    bench.set_routable("n1", true);
+    bench.wait(Duration::from_millis(50));
+    assert_eq!(begin_set(&mut bench, client, &moving), Passage::Later);
+    let links: Vec<_> = bench.worker.links.iter().filter(|(_, link)| link.takes_upload()).collect();
+    assert_eq!((links.len(), links[0].1.node.as_str()), (1, "n1"));
+}
+
+/// Its place is taken at once by the link that all share.
+#[test]
+fn a_value_that_has_not_begun_does_not_go_over_a_link_that_has_taken_the_place_of_its_own() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    assert_eq!(begin_set(&mut bench, client, "k"), Passage::Later);
+    bench.view.epoch += 1;
+    bench.view.nodes[0].port += 100;
+    bench.publish();
+    bench.connect_links();
+    assert_eq!(begin_set(&mut bench, client, "k"), Passage::Later);
+    let (link, shared) = (link_of(&bench), bench.link("n1", Protocol::Resp2));
+    bench.connect_link(link);
+    assert_eq!(begin_set(&mut bench, client, "k"), Passage::Open);
+    bench.worker.upload(client, b"value");
+    assert!(bench.worker.links[shared].pipeline.unsent().is_empty());
+    assert_eq!(taken(&mut bench, link), b"value");
+}
+
+#[test]
+fn a_value_that_breaks_the_protocol_ends_its_client_and_the_link() {
+    let mut bench = Bench::new(1);
+    let (client, link) = flowing(&mut bench, "k");
+    bench.worker.upload(client, b"value");
+    bench.worker.break_upload(client, &ProtocolError::NestedTooDeeply);
+    assert!(bench.read(client).starts_with("-ERR "));
+    assert!(bench.worker.client(client).unwrap().closing && !bench.worker.links.contains(link));
+    // One whose node was lost before.
+    let (client, link) = flowing(&mut bench, "k");
+    bench.worker.link_failed(link, &Failure::Refused);
+    bench.worker.break_upload(client, &ProtocolError::NestedTooDeeply);
+    assert!(bench.read(client).starts_with("-ERR "));
+    assert!(bench.worker.client(client).unwrap().closing);
+}
+
+#[test]
+fn a_node_that_takes_a_value_slowly_is_not_silent() {
+    let mut bench = Bench::new(1);
+    let (client, link) = flowing(&mut bench, "k");
+    bench.worker.upload(client, &[b'x'; 1024]);
+    for _ in 0..4 {
+        bench.wait(Duration::from_secs(4));
+        bench.worker.links[link].pipeline.mark_sent(1);
+        bench.worker.upload_written(link);
+        assert!(!bench.gives_up_a_link());
+    }
 }
 
 #[test]
@@ -108,6 +180,8 @@ fn a_client_is_read_no_faster_than_its_node_takes() {
     }
     assert_eq!(pieces, 5);
     assert_eq!(bench.worker.links[link].traffic.choked.get(), 0, "that is its ordinary way");
+    bench.wait(Duration::from_millis(50));
+    assert!(!bench.worker.may_upload(client), "time alone makes no room");
     let kept = |bench: &mut Bench| bench.worker.client(client).unwrap().kept();
     assert_eq!(kept(&mut bench), 5 * piece.len(), "it counts for maxmemory-clients");
     bench.worker.links[link].pipeline.mark_sent(piece.len());
@@ -155,12 +229,18 @@ fn a_value_that_has_not_begun_goes_to_the_stand_in() {
 fn a_node_that_stays_away_is_told_behind_the_value() {
     let mut bench = Bench::new(1);
     let client = bench.client();
+    bench.worker.outbox.rare.clear();
     assert_eq!(begin_set(&mut bench, client, "k"), Passage::Later);
+    assert!(matches!(bench.worker.outbox.rare[..], [RareWork::Open(_), RareWork::Watch]));
     bench.wait(Duration::from_millis(900));
     assert_eq!(begin_set(&mut bench, client, "k"), Passage::Later);
     bench.wait(Duration::from_millis(200));
     assert!(bench.worker.may_read(client), "asks again");
     assert_eq!(begin_set(&mut bench, client, "k"), Passage::Open);
+    assert!(
+        bench.worker.may_upload(client) && !bench.worker.links.iter().any(|(_, link)| link.takes_upload())
+    );
+    assert_eq!((bench.worker.stats.expired, bench.worker.stats.requests), (1, 1));
     bench.worker.upload(client, b"value");
     assert_eq!(bench.read(client), "");
     bench.worker.finish_upload(client, b"\r\n");

@@ -190,6 +190,7 @@ fn an_exec_that_was_not_wholly_sent_did_nothing() {
     let mut bench = Bench::new(2);
     let client = cut_off(&mut bench, 1);
     assert_eq!(bench.read(client), NULL);
+    assert!(bench.worker.links.iter().all(|(_, link)| link.pin.is_none()), "the link is not made again");
     assert!(bench.worker.units.is_empty() && bench.worker.hold.is_empty());
 }
 
@@ -291,6 +292,16 @@ fn a_link_that_goes_on_watching_because_multi_was_refused_serves_nobody_else() {
     reply(&mut bench, link, &["-NOPERM no\r\n", "+OK\r\n", "-ERR EXEC without MULTI\r\n"]);
     assert!(bench.read(client).contains("refused MULTI (NOPERM no)"));
     assert!(!bench.worker.links.contains(link) && bench.worker.units.is_empty());
+}
+
+#[test]
+fn a_client_that_leaves_before_its_watch_was_sent_leaves_nothing_behind() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "WATCH a");
+    let link = pinned(&bench);
+    bench.worker.disconnect(client);
+    assert!(bench.worker.hold.is_empty() && !bench.worker.links.contains(link));
 }
 
 #[test]

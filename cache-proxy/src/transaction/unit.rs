@@ -239,9 +239,10 @@ mod tests {
 
     #[test]
     fn why_a_unit_was_aborted_is_told() {
-        let mut unit = Unit::new(Target::HANDSHAKE, 1);
+        let mut unit = Unit::new(Target::HANDSHAKE, 2);
         unit.take(b"+OK\r\n");
         unit.take(b"-OOM command not allowed\r\n");
+        unit.take(b"-ERR another reason\r\n");
         let outcome = unit.take(b"-EXECABORT Transaction discarded because of previous errors.\r\n");
         assert_eq!(outcome, Some(Outcome::Aborted("OOM command not allowed".to_owned())));
     }

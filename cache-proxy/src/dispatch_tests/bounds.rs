@@ -27,6 +27,15 @@ fn the_window_of_a_client_shrinks_with_the_size_of_its_replies() {
     bench.answer("n1", &large);
     (0..7).for_each(|_| bench.send(client, "GET k"));
     assert!(!bench.worker.may_read(client), "seven replies of 4 MiB are enough");
+    bench.answer("n1", &"$-1\r\n".repeat(7));
+    bench.read(client);
+    for _ in 0..100 {
+        bench.send(client, "GET k");
+        bench.answer("n1", "$-1\r\n");
+    }
+    bench.read(client);
+    (0..64).for_each(|_| bench.send(client, "GET k"));
+    assert!(bench.worker.may_read(client), "one that was large is forgotten");
 }
 
 #[test]
@@ -65,7 +74,11 @@ fn of_all_clients_the_one_with_the_most_is_closed_first() {
     let mut pile_up = |client: usize, len: usize| {
         bench.send(clients[client], "GET k");
         bench.answer("n1", &format!("${len}\r\n{}\r\n", "x".repeat(len)));
-        clients.map(|id| bench.worker.client(id).unwrap().killed)
+        clients.map(|id| {
+            let client = bench.worker.client(id).unwrap();
+            assert!(!client.killed || client.listed, "nobody would close it");
+            client.killed
+        })
     };
     assert_eq!(pile_up(0, 500_000), [false; 3]);
     assert_eq!(pile_up(1, 400_000), [false; 3]);
@@ -75,6 +88,15 @@ fn of_all_clients_the_one_with_the_most_is_closed_first() {
     let [_, second, _] = clients;
     bench.worker.note_unread(second, 700_000);
     assert!(bench.worker.client(second).unwrap().killed, "what it has not finished counts as well");
+}
+
+#[test]
+fn each_worker_has_its_share_of_what_all_clients_may_have() {
+    let mut bench = Bench::with_flags(1, &["--maxmemory-clients", "2mb", "--workers", "2"]);
+    let client = bench.client();
+    bench.send(client, "GET k");
+    bench.answer("n1", &format!("$1200000\r\n{}\r\n", "x".repeat(1_200_000)));
+    assert!(bench.worker.client(client).unwrap().killed);
 }
 
 /// Sends the client's `MGET`s of one key on each of two nodes, the first of which answers with this much each.
@@ -209,6 +231,23 @@ fn a_password_is_asked_for_before_anything_else() {
         "$-1\r\n",
     ];
     assert_eq!(bench.read(client), expected.concat());
+    bench.send(client, "HELLO 3");
+    bench.read(client);
+    for line in ["RESET", "GET k", "AUTH secret", "GET k"] {
+        bench.send(client, line);
+    }
+    let expected = ["+RESET\r\n", "-NOAUTH Authentication required.\r\n", "+OK\r\n"];
+    assert_eq!(bench.read(client), expected.concat(), "a client that begins anew gives it again");
+    assert_eq!(bench.sent("n1"), ["GET k"], "in the version of a new client");
+}
+
+#[test]
+fn a_client_that_has_said_its_last_word_is_read_no_further() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "QUIT");
+    assert_eq!(bench.read(client), "+OK\r\n");
+    assert!(!bench.worker.may_read(client));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use commands::Class;
+use resp::Protocol;
 
 use super::Bench;
 use crate::metrics::error_kind::Told;
@@ -66,6 +67,26 @@ fn a_transaction_counts_with_each_of_its_commands_and_its_time_is_that_of_exec()
     bench.answer("n1", "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n$1\r\nv\r\n");
     let durations = bench.worker.published.traffic.class(Class::Transaction).durations.read();
     assert_eq!((durations.count(), bench.worker.overview.slow_log.len()), (1, 1));
+}
+
+#[test]
+fn a_node_is_not_blamed_for_a_wait_for_an_element_nor_for_what_the_last_piece_of_a_reply_looks_like() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "BLPOP k 0");
+    let (link, _) = bench.pinned(client);
+    bench.connect_link(link);
+    bench.write(link);
+    bench.worker.reply(link, b"*-1\r\n").unwrap();
+    bench.read(client);
+    bench.send(client, "GET k");
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, "$6\r\nabc");
+    bench.worker.end_of_reply(link, b"-ef\r\n").unwrap();
+    let node = &tally::nodes(&bench.worker.overview.workers)["n1"];
+    assert_eq!((node.requests, node.durations.count()), (2, 0));
+    let errors = &bench.worker.published.traffic.class(Class::Read).errors;
+    assert!(errors.by_kind(Told::Occurred).all(|(_, count)| count == 0));
 }
 
 #[test]

@@ -247,6 +247,21 @@ fn a_transaction_whose_reply_is_cut_off_is_forgotten() {
 }
 
 #[test]
+fn what_had_come_of_a_part_is_forgotten_when_its_node_is_asked_again() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    let keys = ["n1", "n2"].map(|node| bench.key_on(node, 0));
+    bench.send(client, &format!("MGET {} {}", keys[0], keys[1]));
+    bench.answer("n2", "*1\r\n:2\r\n");
+    let link = bench.link("n1", Protocol::Resp2);
+    bench.piece(link, "*1\r\n$6\r\nab");
+    bench.fail("n1");
+    bench.connect_link(link);
+    bench.answer("n1", "*1\r\n:1\r\n");
+    assert_eq!(bench.take(client), "*2\r\n:1\r\n:2\r\n");
+}
+
+#[test]
 fn gathered_replies_have_a_bound_and_a_clear_error() {
     let mut bench = Bench::with_flags(2, &["--client-output-buffer-limit", "1mb"]);
     let client = bench.client();

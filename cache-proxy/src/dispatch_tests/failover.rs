@@ -7,6 +7,7 @@ use resp::Protocol;
 
 use super::Bench;
 use crate::link::failure::Failure;
+use crate::outbox::RareWork;
 
 #[test]
 fn a_lost_request_goes_to_the_stand_in_of_the_next_view() {
@@ -186,7 +187,9 @@ fn a_request_is_not_held_for_ever() {
     bench.send(early, &format!("GET {key}"));
     bench.sent("n1");
     bench.fail("n1");
+    bench.worker.outbox.rare.clear();
     bench.send(client, &format!("GET {key}"));
+    assert!(matches!(bench.worker.outbox.rare[..], [RareWork::Watch]), "somebody looks at the deadlines");
     bench.wait(Duration::from_millis(999));
     assert!(bench.worker.is_waiting());
     assert_eq!([early, client].map(|client| bench.read(client)), ["", ""]);
@@ -194,6 +197,29 @@ fn a_request_is_not_held_for_ever() {
     assert!(bench.read(client).contains("was not executed"));
     assert!(bench.read(early).contains("may have been executed"));
     assert_eq!(bench.worker.stats.expired, 2);
+}
+
+#[test]
+fn a_request_that_loses_one_node_after_the_other_is_given_up() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "GET k");
+    for _ in 0..8 {
+        assert_eq!(bench.read(client), "");
+        let node = bench.node_of("k");
+        bench.sent(&node);
+        bench.fail(&node);
+        bench.wait(Duration::from_millis(850));
+        let other = if node == "n1" { "n2" } else { "n1" };
+        bench.set_routable(other, true);
+        bench.set_routable(&node, false);
+        bench.connect_links();
+        if bench.worker.stats.expired > 0 {
+            break;
+        }
+    }
+    let reply = bench.read(client);
+    assert!(reply.contains("gave no answer within 6800 ms"), "a node's time and a hold's: {reply}");
 }
 
 #[test]

@@ -71,6 +71,60 @@ fn what_was_flushed_or_refused_is_not_given_to_anybody() {
 }
 
 #[test]
+fn a_script_that_was_refused_is_not_kept_and_one_that_is_being_flushed_is_given_to_nobody() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD bad");
+    bench.answer("n1", "-ERR Error compiling script\r\n");
+    bench.fail("n1");
+    bench.connect_links();
+    assert!(bench.sent("n1").is_empty());
+    bench.send(client, "SCRIPT LOAD good");
+    bench.answer("n1", SHA);
+    bench.send(client, "SCRIPT FLUSH");
+    bench.fail("n1");
+    bench.connect_links();
+    assert_eq!(bench.sent("n1"), lines("SCRIPT FLUSH"));
+}
+
+#[test]
+fn a_link_for_one_client_is_given_no_scripts() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    bench.send(client, "SCRIPT LOAD return");
+    bench.answer("n1", SHA);
+    bench.send(client, "BLPOP k 0");
+    let (link, _) = bench.pinned(client);
+    bench.connect_link(link);
+    assert_eq!(bench.sent_on(link), lines("BLPOP k 0"));
+}
+
+#[test]
+fn a_page_of_a_walk_is_asked_of_its_own_node_alone() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    bench.send(client, "SCAN 0");
+    assert_eq!(bench.sent("n1"), lines("SCAN 0"));
+    bench.set_routable("n1", false);
+    assert_eq!(bench.read(client), "*2\r\n$1\r\n1\r\n*0\r\n", "on to the next node");
+    assert!(bench.sent_to_all().is_empty());
+}
+
+#[test]
+fn a_random_key_is_not_always_of_the_same_node() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    let mut keys = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        bench.send(client, "RANDOMKEY");
+        bench.answer("n1", "$1\r\na\r\n");
+        bench.answer("n2", "$1\r\nb\r\n");
+        keys.insert(bench.read(client));
+    }
+    assert_eq!(keys.len(), 2);
+}
+
+#[test]
 fn a_script_without_a_key_may_only_read_and_runs_on_one_node() {
     let mut bench = Bench::new(3);
     let client = bench.client();
@@ -197,6 +251,7 @@ fn what_stops_a_script_goes_past_it() {
     for (node, answer) in [("n1", &b"+OK\r\n"[..]), ("n2", IDLE)] {
         let link = urgent_link(&bench, node);
         assert_eq!(bench.sent_on(link), lines("SCRIPT KILL"));
+        assert_eq!(bench.worker.links[link].protocol, Protocol::Resp3, "a busy node greets with HELLO alone");
         bench.worker.reply(link, answer).unwrap();
     }
     assert_eq!(bench.read(clients[1]), "+OK\r\n");

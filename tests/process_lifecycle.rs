@@ -7,6 +7,7 @@ use rustix::process::Signal;
 use crate::binaries::fastcache;
 use crate::cluster::Cluster;
 use crate::output::output;
+use crate::ports::free_port;
 use crate::process::Process;
 
 #[test]
@@ -24,6 +25,16 @@ fn a_taken_port_is_one_clear_line_and_a_failure() {
         assert!(text.lines().count() == 1 && text.starts_with(&wanted), "{program}: {text}");
         assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{program}");
     }
+}
+
+#[test]
+fn a_proxy_that_finds_no_health_service_says_so() {
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    let command = fastcache(&["cache-proxy", "--port", "0", "--health-service", &nobody]);
+    let proxy = Process::spawn("proxy", command);
+    let told =
+        proxy.wait_for_line("cannot follow the health service: does it run, and is --health-service right?");
+    assert!(told.contains("efused") || proxy.log().contains("efused"), "{}", proxy.log());
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Follower {
     delay: Duration,
     jitter: Jitter,
     connected: bool,
+    /// Whether it was told that the service is not followed.
+    told: bool,
 }
 
 /// Where the follower stands. All of it is kept here and not in a future, so that a caller who drops
@@ -63,7 +65,7 @@ impl fmt::Debug for Link {
 pub fn follow(client: HealthClient, known: Option<u64>) -> Follower {
     let jitter = Jitter(client.http().jitter_seed());
     let link = Link::Waiting(Instant::now());
-    Follower { client, epoch: known, link, delay: FIRST_DELAY, jitter, connected: false }
+    Follower { client, epoch: known, link, delay: FIRST_DELAY, jitter, connected: false, told: false }
 }
 
 impl Follower {
@@ -115,6 +117,7 @@ impl Follower {
         self.delay = FIRST_DELAY;
         if !self.connected {
             self.connected = true;
+            self.told = false;
             tracing::info!(epoch = view.epoch, "following the health service");
         }
         if self.epoch.is_some_and(|known| view.epoch <= known) {
@@ -128,7 +131,12 @@ impl Follower {
     fn disconnect(&mut self, error: &ClientError) {
         if self.connected {
             self.connected = false;
+            self.told = true;
             tracing::warn!(%error, epoch = self.epoch, "lost the health service; the last view stays in force");
+        } else if self.delay == LAST_DELAY && !self.told {
+            // One that was started at the same time would be there by now.
+            self.told = true;
+            tracing::warn!(%error, "cannot follow the health service: does it run, and is --health-service right?");
         } else {
             tracing::debug!(%error, "health service not followed yet");
         }

@@ -100,12 +100,12 @@ impl Cluster {
 
     async fn start(&mut self, plan: &Plan, deadline: Instant) -> anyhow::Result<()> {
         let groups: [(&str, Role, &[ChildSpec]); 3] = [
-            ("nodes", Role::Node, &plan.nodes),
+            ("node", Role::Node, &plan.nodes),
             ("health service", Role::Checker, std::slice::from_ref(&plan.health)),
-            ("proxies", Role::Proxy, &plan.proxies),
+            ("proxy", Role::Proxy, &plan.proxies),
         ];
         for (what, role, specs) in groups {
-            self.terminal.phase(&format!("starting {} {what}", specs.len()));
+            self.terminal.phase(&format!("starting {}", amount(specs.len(), what)));
             self.start_group(plan, role, specs)?;
             self.until_all_listen(what, deadline).await?;
         }
@@ -305,19 +305,23 @@ impl Cluster {
     }
 }
 
+/// `1 proxy`, `2 proxies`.
+fn amount(count: usize, what: &str) -> String {
+    match (count, what) {
+        (1, _) => format!("1 {what}"),
+        (_, "proxy") => format!("{count} proxies"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
 /// `50 nodes 7001-7050`; ports that are not one run are listed.
 fn counted(what: &str, ports: &[u16]) -> String {
-    let plural = match (what, ports.len()) {
-        (_, 1) => what.to_owned(),
-        ("proxy", _) => "proxies".to_owned(),
-        _ => format!("{what}s"),
-    };
     let is_run = ports.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
     let list = match ports {
         [first, .., last] if is_run => format!("{first}-{last}"),
         _ => ports.iter().map(u16::to_string).collect::<Vec<_>>().join(","),
     };
-    format!("{} {plural} {list}", ports.len())
+    format!("{} {list}", amount(ports.len(), what))
 }
 
 /// How a child ended, as the end of a sentence that starts with its name.

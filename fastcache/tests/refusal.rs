@@ -56,6 +56,21 @@ fn without_a_home_it_asks_where_to_put_things() {
 }
 
 #[test]
+fn an_address_of_another_host_is_told_once() {
+    // For documentation, so nobody's.
+    let output = run(&["up", "--host", "203.0.113.7", "--admin-host", "203.0.113.8"]);
+    assert_eq!(output.status.code(), Some(1));
+    let lines = stderr_lines(&output);
+    let told = |line: &str, address: &str| {
+        line.starts_with(&format!("fastcache up: --{address}: nothing can listen there: "))
+    };
+    assert!(
+        lines.len() == 2 && told(&lines[0], "host 203.0.113.7") && told(&lines[1], "admin-host 203.0.113.8"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
 fn ports_wanted_twice_are_named() {
     let output =
         run(&["up", "--nodes", "3", "--entry", "shared", "--entry-port", "7002", "--health-port", "6382"]);

@@ -38,7 +38,9 @@ impl BaseDir {
         let path = path.canonicalize().with_context(|| trouble("use", &path))?;
         let file = path.join(LOCK);
         let is_new = !file.exists();
-        let is_ours = !is_new || fs::read_dir(&path)?.next().is_none();
+        let is_empty =
+            || fs::read_dir(&path).with_context(|| trouble("use", &path)).map(|mut all| all.next().is_none());
+        let is_ours = !is_new || is_empty()?;
         anyhow::ensure!(
             is_ours,
             "{} is neither empty nor a directory of `fastcache up`; give it a --base-dir of its own",

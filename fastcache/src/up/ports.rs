@@ -19,6 +19,7 @@ const FREE_RANGE: Range<u16> = 12_000..32_000;
 /// # Errors
 /// One line for each thing that does not fit.
 pub(super) fn lay_out(settings: &Settings, with_haproxy: bool) -> anyhow::Result<Layout> {
+    ensure_is_here(settings)?;
     let host = settings.text("host");
     let counts = (settings.count("nodes"), settings.count("proxies"));
     // Each is held until all are laid out, so that none is picked twice.
@@ -34,6 +35,17 @@ pub(super) fn lay_out(settings: &Settings, with_haproxy: bool) -> anyhow::Result
     let mut layout = layout.map_err(|mistakes| one_per_line(&mistakes))?;
     layout.admin_host = settings.optional_text("admin-host").map(str::to_owned);
     Ok(layout)
+}
+
+/// Makes sure that the addresses are this host's: one line, instead of one for each port.
+fn ensure_is_here(settings: &Settings) -> anyhow::Result<()> {
+    let problem = |name: &str| {
+        let host = settings.optional_text(name)?;
+        let error = TcpListener::bind((host, 0)).err()?;
+        Some(format!("--{name} {host}: nothing can listen there: {error}"))
+    };
+    let problems: Vec<String> = ["host", "admin-host"].into_iter().filter_map(problem).collect();
+    if problems.is_empty() { Ok(()) } else { Err(one_per_line(&problems)) }
 }
 
 /// Every port of the range once. Processes that start at the same time have ids close together and must

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::cluster::Cluster;
 use crate::eventually::eventually;
 use crate::http;
+use crate::load::Load;
 use crate::output::output;
 use crate::process::Process;
 use crate::up::Up;
@@ -56,13 +57,14 @@ fn serve_fail_and_come_back(mut cluster: Cluster) {
 #[test]
 fn a_node_with_a_password_is_emptied_before_it_is_used_again() {
     let cluster = Cluster::with_password(3, 1, PASSWORD);
-    let mut client = cluster.client(0);
-    write_and_read(&mut client, 0);
     cluster.node_client(1).ask("SET left-behind 1");
+    let load = Load::start(&[&cluster.proxies[0].address], 2);
+    load.until_answered(100);
     cluster.nodes[1].process.signal(Signal::STOP);
     cluster.until_nodes_are("UNHEALTHY", |id| id == "node2");
     cluster.nodes[1].process.signal(Signal::CONT);
     cluster.until_nodes_are("HEALTHY", |_| true);
+    load.stop().assert_unharmed();
     assert_eq!(cluster.node_client(1).ask("GET left-behind"), "$-1\r\n");
 }
 

@@ -44,14 +44,20 @@ struct Setup {
     password: Option<&'static str>,
     /// Whom the others log in as, when it is not the default user.
     user: Option<&'static str>,
-    /// How often nodes are probed, and how long each may take to answer.
-    probing: [&'static str; 2],
 }
 
-/// Thresholds as everywhere (3 failures, 2 successes), in less time than the usual 30 s.
-const QUICK: [&str; 2] = ["1s", "500ms"];
-/// A node that makes a reply of 256 MB answers nobody meanwhile, on a busy machine for longer than that.
-const PATIENT: [&str; 2] = ["3s", "3s"];
+/// A node that only waits for a processor, or makes a reply of 256 MB, stays in use however busy the machine is: a
+/// test that reads what it has written counts on it. One that has died is out at once all the same, because its
+/// connections break; one that is frozen, after the three seconds.
+pub(crate) const PATIENT: [(&str, &str); 6] = [
+    ("HEALTH_CHECK_INTERVAL", "3s"),
+    ("HEALTH_CHECK_TIMEOUT", "3s"),
+    ("SUSPECT_AFTER", "3s"),
+    ("NODE_TIMEOUT", "20s"),
+    ("CONNECT_TIMEOUT", "20s"),
+    // A request waits for the new view, not for an error.
+    ("HOLD_TIMEOUT", "20s"),
+];
 
 /// Nodes, a health service, and proxies that follow it.
 pub(crate) struct Cluster {
@@ -71,12 +77,6 @@ impl Cluster {
     pub(crate) fn over_redis(nodes: usize, proxies: usize) -> Self {
         redis_server::assert_installed();
         Self::over(REDIS_NODE, nodes, proxies, None)
-    }
-
-    /// The same with values so large that a node is busy with one for a while.
-    pub(crate) fn over_redis_with_large_values(nodes: usize, proxies: usize) -> Self {
-        redis_server::assert_installed();
-        Self::over_probed(REDIS_NODE, nodes, proxies, None, PATIENT)
     }
 
     /// Nodes that ask for a password, which all the others know.
@@ -107,16 +107,6 @@ impl Cluster {
     }
 
     fn over(node: Program, nodes: usize, proxies: usize, password: Option<&'static str>) -> Self {
-        Self::over_probed(node, nodes, proxies, password, QUICK)
-    }
-
-    fn over_probed(
-        node: Program,
-        nodes: usize,
-        proxies: usize,
-        password: Option<&'static str>,
-        probing: [&'static str; 2],
-    ) -> Self {
         let address = || format!("127.0.0.1:{}", free_port());
         let named = |kind: &str, count: usize| -> Vec<(String, String)> {
             (1..=count).map(|number| (format!("{kind}{number}"), address())).collect()
@@ -126,7 +116,7 @@ impl Cluster {
         fs::write(files.path().join("cluster.toml"), topology(&nodes, &proxies))
             .expect("a writable directory");
         let admin_ports = proxies.iter().map(|(id, _)| (id.clone(), free_port())).collect();
-        let setup = Setup { files, health: address(), admin_ports, password, user: node.user, probing };
+        let setup = Setup { files, health: address(), admin_ports, password, user: node.user };
         let start_all = |places: Vec<(String, String)>, program| -> Vec<Member> {
             places.into_iter().map(|(id, address)| Member::start(&setup, id, address, program)).collect()
         };
@@ -154,17 +144,33 @@ impl Cluster {
         })
     }
 
-    /// Waits until the chosen nodes have this status and, when it is `HEALTHY`, may be sent traffic.
+    /// Waits until the chosen nodes have this status and every proxy routes by that. `HEALTHY` are those that may be
+    /// sent traffic, as the processes that run now: one that was restarted is HEALTHY until somebody notices.
     pub(crate) fn until_nodes_are(&self, status: &str, chosen: impl Fn(&str) -> bool) {
-        eventually(&format!("the nodes are {status}"), || {
+        let is_healthy = status == "HEALTHY";
+        let ids = self.nodes.iter().map(|node| node.id.as_str()).enumerate();
+        let wanted = ids.filter(|(_, id)| chosen(id));
+        let wanted: Vec<_> = wanted.map(|(at, id)| (id, is_healthy.then(|| self.run_id(at)))).collect();
+        let epoch = eventually(&format!("the nodes are {status}"), || {
             let view = self.health("/health/view")?;
             let nodes = view["nodes"].as_array().ok_or_else(|| format!("no nodes in {view}"))?;
-            let is_so = |node: &&Value| node["status"] == status && node["routable"] == (status == "HEALTHY");
-            let wanted = self.nodes.iter().filter(|node| chosen(&node.id)).count();
-            let found =
-                nodes.iter().filter(|node| node["nodeId"].as_str().is_some_and(&chosen)).filter(is_so);
-            if found.count() == wanted { Ok(()) } else { Err(view.to_string()) }
+            let is_so = |(id, run_id): &(&str, Option<String>)| {
+                nodes.iter().find(|node| node["nodeId"] == *id).is_some_and(|node| {
+                    node["status"] == status
+                        && node["routable"] == is_healthy
+                        && run_id.as_ref().is_none_or(|run_id| node["runId"] == **run_id)
+                })
+            };
+            view["epoch"].as_u64().filter(|_| wanted.iter().all(is_so)).ok_or_else(|| view.to_string())
         });
+        self.until_proxies_route_by(epoch);
+    }
+
+    /// The number of the process of the node at this index.
+    fn run_id(&self, index: usize) -> String {
+        let info = self.node_client(index).ask("INFO server");
+        let field = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        field.unwrap_or_else(|| panic!("no run_id in {info}")).to_owned()
     }
 
     fn until_every_proxy_serves(&self) {
@@ -188,11 +194,14 @@ impl Cluster {
         }
     }
 
-    /// Waits until the proxy at this index has its view on disk.
+    /// Waits until the proxy at this index has the newest view on disk.
     pub(crate) fn until_proxy_keeps_its_view(&self, index: usize) {
         let file = self.setup.files.path().join(&self.proxies[index].id).join("view.json");
+        let epoch = self.epoch();
         eventually("the proxy keeps its view", || {
-            if file.exists() { Ok(()) } else { Err(format!("there is no {}", file.display())) }
+            let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+            let kept: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+            if kept["epoch"].as_u64() >= Some(epoch) { Ok(()) } else { Err(text) }
         });
     }
 
@@ -357,17 +366,14 @@ fn stock_server(mut command: Command, setup: &Setup, port: &str) -> Command {
 fn health_command(setup: &Setup, _: &str, port: &str) -> Command {
     let mut command =
         fastcache(&["health-service", "--port", port, "--cluster", "cluster.toml", "--state-dir", "."]);
-    let [interval, timeout] = setup.probing;
-    command.env("HEALTH_CHECK_INTERVAL", interval).env("HEALTH_CHECK_TIMEOUT", timeout);
     command
+        .envs(PATIENT)
         .env("NODE_PASSWORD", setup.password.unwrap_or_default())
         .env("NODE_USERNAME", setup.user.unwrap_or_default());
     command.current_dir(setup.files.path());
     command
 }
 
-/// A request waits for the new view, not for an error: on a busy machine that takes longer than the second that
-/// is the default.
 fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
     let health = format!("http://{}", setup.health);
     let admin_port = setup.admin_ports[id].to_string();
@@ -385,7 +391,7 @@ fn proxy_command(setup: &Setup, id: &str, port: &str) -> Command {
         id,
     ]);
     command
-        .env("HOLD_TIMEOUT", "20s")
+        .envs(PATIENT)
         .env("NODE_PASSWORD", setup.password.unwrap_or_default())
         .env("NODE_USERNAME", setup.user.unwrap_or_default());
     command.current_dir(setup.files.path());

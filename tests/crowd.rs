@@ -30,6 +30,7 @@ fn a_storm_of_ten_thousand_clients_is_let_in_and_served_beside_greedy_ones() {
     let address = cluster.proxies[0].address.as_str();
     assert_eq!(cluster.client(0).ask("SET small value"), "+OK\r\n");
     let alone = ask_all_at_once(&mut storm(address));
+    until_they_have_left(&cluster);
     let (stop, pipelines) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
         for _ in 0..GREEDY {
@@ -84,6 +85,15 @@ fn storm(address: &str) -> Vec<Client> {
     })
 }
 
+/// The places of the crowd are free again, for the next one.
+fn until_they_have_left(cluster: &Cluster) {
+    eventually("the crowd has left", || {
+        let info = cluster.client(0).ask("INFO clients");
+        let count = info.lines().find_map(|line| line.strip_prefix("connected_clients:")?.parse().ok());
+        if count.is_some_and(|count: usize| count < 10) { Ok(()) } else { Err(info) }
+    });
+}
+
 /// Everybody asks before anybody reads; the time from the first request to the last reply bounds every wait.
 fn ask_all_at_once(crowd: &mut [Client]) -> Duration {
     let began = Instant::now();
@@ -108,11 +118,9 @@ fn take_all_there_is(address: &str, stop: &AtomicBool, pipelines: &AtomicU64) {
     }
 }
 
-/// Who asks a frozen node waits until the health service has found out, some 450 ms. Nobody else notices.
+/// Who asks a frozen node waits until the health service has found out, more than three seconds. Nobody else notices.
 #[test]
 fn a_frozen_node_delays_nobody_who_asks_the_others() {
-    /// The machine may stand still by chance; a proxy that does would do so each time.
-    const ATTEMPTS: usize = 3;
     let cluster = Cluster::over_redis(3, 1);
     let key_of = |node: usize| {
         let mut client = cluster.client(0);
@@ -125,9 +133,8 @@ fn a_frozen_node_delays_nobody_who_asks_the_others() {
             .expect("each node has keys")
     };
     let (frozen, other) = (key_of(0), key_of(1));
-    let waits: Vec<_> = (0..ATTEMPTS).map(|_| waits_while_frozen(&cluster, &frozen, &other)).collect();
-    let is_undisturbed = |(on_frozen, longest): &(Duration, Duration)| *longest < *on_frozen / 2;
-    assert!(waits.iter().any(is_undisturbed), "on the frozen node, and the longest on another: {waits:?}");
+    let (on_frozen, longest) = waits_while_frozen(&cluster, &frozen, &other);
+    assert!(longest < on_frozen / 2, "{on_frozen:?} on the frozen node, up to {longest:?} on another");
 }
 
 /// Freezes the first node: how long a request for its key waits, and the longest wait for the other one meanwhile.
@@ -150,7 +157,5 @@ fn waits_while_frozen(cluster: &Cluster, frozen: &str, other: &str) -> (Duration
         (waiting.join().expect("the frozen node's client is answered"), longest)
     });
     cluster.nodes[0].process.signal(Signal::CONT);
-    cluster.until_nodes_are("HEALTHY", |_| true);
-    cluster.until_proxies_route_by(cluster.epoch());
     waits
 }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes, on a machine that does other things as well.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Short against what is waited for, long against one look.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 

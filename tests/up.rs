@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use crate::binaries::fastcache;
 use crate::client::Client;
+use crate::cluster::PATIENT;
 use crate::ports::{free_port, free_ports};
 use crate::process::Process;
 
@@ -54,7 +55,7 @@ impl Ports {
 /// The command line of a small cluster whose entry is `haproxy` or `shared`.
 pub(crate) fn command(entry: &str, ports: Ports, files: &TempDir) -> Command {
     let mut command = fastcache(&["up", "--entry", entry, "--base-dir"]);
-    command.arg(files.path());
+    command.arg(files.path()).envs(PATIENT);
     for (flag, number) in [
         ("--nodes", NODES),
         ("--proxies", PROXIES),

@@ -45,7 +45,7 @@ fn taken_by(cluster: &Cluster, node: usize) -> usize {
 #[test]
 fn a_large_value_passes_through_and_is_not_held() {
     let _alone = one_at_a_time();
-    let cluster = Cluster::over_redis_with_large_values(2, 1);
+    let cluster = Cluster::over_redis(2, 1);
     let mut client = cluster.client(0);
     assert_eq!(client.ask("SET warm up"), "+OK\r\n");
     let proxy = &cluster.proxies[0].process;

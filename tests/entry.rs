@@ -130,9 +130,14 @@ fn proxies_answer_on_their_admin_ports(up: &Up) {
             let answer = http::exchange(&admin, nonsense.as_bytes()).unwrap_or_default();
             assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{nonsense:?}: {answer}");
         }
-        for path in ["/livez", "/readyz", "/metrics"] {
+        for path in ["/livez", "/metrics"] {
             assert_eq!(http::get(&admin, path).map(|(status, _)| status), Ok(200), "{path}");
         }
+        // It says no while a worker does not get a processor.
+        eventually("the proxy is ready", || match http::get(&admin, "/readyz")? {
+            (200, _) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
         assert_eq!(http::get(&admin, "/nothing").map(|(status, _)| status), Ok(404));
     }
 }

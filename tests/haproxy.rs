@@ -1,5 +1,5 @@
-//! HAProxy in front of a cluster of separate processes, with the configuration that is shipped; only ports and
-//! addresses are the test's own.
+//! HAProxy in front of a cluster of separate processes, with the configuration that is shipped; only ports, addresses
+//! and how long a busy machine may take for an answer are the test's own.
 
 use std::fs;
 use std::process::Command;
@@ -69,6 +69,9 @@ fn config(cluster: &Cluster, entry_port: u16, stats: &str) -> String {
     };
     put("bind :6380".to_owned(), format!("bind 127.0.0.1:{entry_port}"));
     put("bind :8404".to_owned(), format!("bind {stats}"));
+    // A proxy that only waits for a processor keeps its clients. Whoever is dead refuses at once.
+    put("timeout connect 300ms".to_owned(), "timeout connect 20s".to_owned());
+    put("timeout check 1s".to_owned(), "timeout check 20s".to_owned());
     for (index, proxy) in cluster.proxies.iter().enumerate() {
         let admin_port = cluster.admin_port(index);
         put(

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use tempfile::TempDir;
+
 use super::install;
 use super::reporter::Reporter;
 
@@ -58,7 +60,9 @@ impl Drop for Program {
 }
 
 fn run(mut command: Command, library: &str, to: &Reporter) {
-    command.arg(library).arg(to.port.to_string()).args(to.steps);
+    // What a library leaves behind goes with the test.
+    let files = TempDir::new().expect("a temporary directory");
+    command.arg(library).arg(to.port.to_string()).args(to.steps).env("TMPDIR", files.path());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut program = Program(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")));
     let mut input = program.0.stdin.take().expect("its input is piped");

@@ -23,7 +23,8 @@ run({
     assert.equal(await client.get(key("a")), "1");
     assert.equal(await client.get(key("nothing")), null);
     assert.equal(await client.expire(key("a"), 1000), 1);
-    assert.equal(await client.ttl(key("a")), 1000);
+    const left = await client.ttl(key("a"));
+    assert.ok(left > 900 && left <= 1000, `${left} s`);
     assert.match(await client.info(), /redis_mode:standalone/);
     assert.equal(await client.client("SETNAME", name), "OK");
     assert.ok((await client.client("LIST")).includes(` name=${name} `));

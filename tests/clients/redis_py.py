@@ -22,7 +22,7 @@ def connect():
     same("get", client.get(key("a")), b"1")
     same("a miss", client.get(key("nothing")), None)
     same("expire", client.expire(key("a"), 1000), True)
-    same("ttl", client.ttl(key("a")), 1000)
+    same("ttl", 900 < client.ttl(key("a")) <= 1000, True)
     same("info", client.info("server")["redis_mode"], "standalone")
     same("client setname", client.client_setname(name), True)
     same("client info", client.client_info()["name"], name)

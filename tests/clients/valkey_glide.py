@@ -44,7 +44,7 @@ async def connect():
     same("get", await client.get(key("a")), b"1")
     same("a miss", await client.get(key("nothing")), None)
     same("set ex", await client.set(key("a"), "1", expiry=ExpirySet(ExpiryType.SEC, 1000)), "OK")
-    same("ttl", await client.ttl(key("a")), 1000)
+    same("ttl", 900 < await client.ttl(key("a")) <= 1000, True)
     same("info", b"redis_mode:standalone" in await client.info(), True)
 
 

@@ -59,7 +59,7 @@ async fn connect(main: &Client) -> Done {
     assert_eq!(main.get::<String, _>(key("a")).await?, "1");
     assert_eq!(main.get::<Option<String>, _>(key("nothing")).await?, None);
     assert!(main.expire::<bool, _>(key("a"), 1000, None).await?);
-    assert_eq!(main.ttl::<i64, _>(key("a")).await?, 1000);
+    assert!((900..=1000).contains(&main.ttl::<i64, _>(key("a")).await?));
     assert!(main.info::<String>(None).await?.contains("redis_mode:standalone"));
     Ok(())
 }

@@ -52,7 +52,7 @@ fn connect(main: &mut Connection) -> Done {
     assert_eq!(main.get::<_, String>(key("a"))?, "1");
     assert_eq!(main.get::<_, Option<String>>(key("nothing"))?, None);
     assert!(main.expire::<_, bool>(key("a"), 1000)?);
-    assert_eq!(main.ttl::<_, i64>(key("a"))?, 1000);
+    assert!((900..=1000).contains(&main.ttl::<_, i64>(key("a"))?));
     assert!(cmd("INFO").query::<String>(main)?.contains("redis_mode:standalone"));
     Ok(())
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Far longer than anything here takes; a test that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node that answers each request with the request's words.
 pub(crate) struct EchoNode {
@@ -105,6 +105,20 @@ impl Proxy {
             }
         };
         tokio::time::timeout(PATIENCE, ready).await.unwrap();
+    }
+
+    /// The metrics, once these lines are among them: a worker publishes its counts after it has written the reply.
+    pub(crate) async fn metrics_with(&self, lines: &[&str]) -> String {
+        let mut metrics = String::new();
+        let told = async {
+            while !lines.iter().all(|line| metrics.contains(&format!("\n{line}\n"))) {
+                metrics = self.get("/metrics").await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, told).await.is_err() {
+            panic!("{lines:?} are not in {metrics}");
+        }
+        metrics
     }
 
     /// An HTTP answer of the admin port, head and body.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::{PATIENCE, Proxy, echoed, nodes};
+use crate::cluster::{Proxy, echoed, nodes};
 
 /// Status and JSON of an HTTP answer.
 async fn json(proxy: &Proxy, path: &str) -> (u16, Value) {
@@ -75,23 +75,14 @@ async fn the_metrics_are_told_by_node_and_by_class() {
     client.expect(&echoed("GET k")).await;
     let (_, explained) = json(&proxy, "/explain?key=k").await;
     let node = explained["keys"][0]["serving"].as_str().unwrap().to_owned();
-    let told = async {
-        loop {
-            let metrics = proxy.get("/metrics").await;
-            let lines = [
-                "cache_proxy_class_requests_total{class=\"read\"} 2".to_owned(),
-                "cache_proxy_class_requests_total{class=\"write\"} 2".to_owned(),
-                "cache_proxy_class_request_duration_seconds_count{class=\"write\"} 2".to_owned(),
-                format!("cache_proxy_node_errors_total{{node=\"{node}\",kind=\"ERR\"}} 0"),
-                format!("cache_proxy_node_connections{{node=\"{node}\"}} 2"),
-            ];
-            if lines.iter().all(|line| metrics.contains(line.as_str())) {
-                return metrics;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let metrics = tokio::time::timeout(PATIENCE, told).await.unwrap();
+    let lines = [
+        "cache_proxy_class_requests_total{class=\"read\"} 2",
+        "cache_proxy_class_requests_total{class=\"write\"} 2",
+        "cache_proxy_class_request_duration_seconds_count{class=\"write\"} 2",
+        &format!("cache_proxy_node_errors_total{{node=\"{node}\",kind=\"ERR\"}} 0"),
+        &format!("cache_proxy_node_connections{{node=\"{node}\"}} 2"),
+    ];
+    let metrics = proxy.metrics_with(&lines).await;
     let value = |name: &str| -> f64 {
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap_or_else(|| panic!("no {name} in {metrics}")).trim().parse().unwrap()

@@ -208,17 +208,23 @@ async fn read_until(stream: &mut reqwest::Response, wanted: &str) -> String {
 
 #[tokio::test]
 async fn events_carry_whole_views_and_heartbeats() {
-    let (service, _nodes) = running(2).await;
+    let (service, _nodes) = running(4).await;
     let mut stream = service.http.get(service.url("/health/events")).send().await.unwrap();
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
     let first = read_until(&mut stream, "\n\n").await;
     let epoch = service.get::<View>("/health/view").await.epoch;
     assert!(first.starts_with(&format!("id: {epoch}\nevent: view\ndata: {{\"epoch\":{epoch},")), "{first}");
-    read_until(&mut stream, ": heartbeat\n\n").await;
-    let drained = Instant::now();
-    service.post("/health/nodes/node1/maintenance", &json!({"mode": "drain"})).await;
-    read_until(&mut stream, &format!("id: {}\n", epoch + 1)).await;
-    assert!(drained.elapsed() < Duration::from_secs(1), "a view waited for {:?}", drained.elapsed());
+    let mut waits = Vec::new();
+    for number in 1..=3 {
+        read_until(&mut stream, ": heartbeat\n\n").await;
+        let drained = Instant::now();
+        let path = format!("/health/nodes/node{number}/maintenance");
+        service.post(&path, &json!({"mode": "drain"})).await;
+        read_until(&mut stream, &format!("id: {}\n", epoch + number)).await;
+        waits.push(drained.elapsed());
+    }
+    // One that waited for the next heartbeat would do so each time, whatever the machine does meanwhile.
+    assert!(waits.iter().any(|wait| *wait < Duration::from_millis(500)), "views waited for {waits:?}");
 }
 
 #[tokio::test]
@@ -231,7 +237,8 @@ async fn streams_and_polls_end_when_the_service_stops() {
     let poll = tokio::spawn(service.http.get(url).send());
     while service.get_metrics().await.lines().all(|line| line != "health_service_subscribers 2") {}
     let took = service.stop().await;
-    assert!(took < Duration::from_secs(2), "it took {took:?}");
+    // Whoever is not let go is waited for, three seconds.
+    assert!(took < Duration::from_secs(3), "it took {took:?}");
     while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {}
     // Answered or cut off, but over.
     let _ = poll.await.unwrap();

@@ -136,6 +136,7 @@ pub(crate) struct Service {
     pub(crate) http: reqwest::Client,
     stop: oneshot::Sender<()>,
     task: JoinHandle<anyhow::Result<()>>,
+    state_dir: Option<PathBuf>,
 }
 
 /// Quick enough for tests, slow enough that what is seen at once is not the schedule's work.
@@ -173,7 +174,7 @@ impl Service {
             port: 0,
             topology,
             policy: POLICY,
-            state_dir,
+            state_dir: state_dir.clone(),
             api_token,
             node_login: None,
         };
@@ -181,7 +182,7 @@ impl Service {
         let shutdown = async { stopped.await.unwrap_or_default() };
         let task = tokio::spawn(health_service::run(listener, config, shutdown));
         let http = reqwest::Client::builder().no_proxy().timeout(DEADLINE).build().unwrap();
-        Self { addr, http, stop, task }
+        Self { addr, http, stop, task, state_dir }
     }
 
     /// Stops it as SIGTERM does, and returns how long that took.
@@ -189,7 +190,16 @@ impl Service {
         let started = Instant::now();
         let _ = self.stop.send(());
         self.task.await.unwrap().unwrap();
-        started.elapsed()
+        let took = started.elapsed();
+        // The end of its process would wait for a write to the journal that is on its way.
+        if let Some(directory) = self.state_dir {
+            let journal = std::fs::File::open(directory.join("journal")).unwrap();
+            while journal.try_lock().is_err() {
+                assert!(started.elapsed() < DEADLINE, "the journal is still in use");
+                tokio::task::yield_now().await;
+            }
+        }
+        took
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -110,8 +110,8 @@ fn keys_expire_without_being_asked_for() {
 #[test]
 fn a_key_is_gone_the_millisecond_after_its_deadline() {
     let (_node, mut client) = start();
-    client.say("SET k v PX 40");
     let written = Instant::now();
+    client.say("SET k v PX 40");
     while client.say("GET k") != "$-1\r\n" {
         assert!(written.elapsed() < Duration::from_secs(20), "long expired");
     }
@@ -286,8 +286,8 @@ fn a_failed_config_set_changes_nothing() {
 #[test]
 fn access_times_are_kept_unless_the_client_opts_out() {
     let (_node, mut client) = start();
-    client.say("SET k v");
     let written = Instant::now();
+    client.say("SET k v");
     assert_eq!(client.say("CLIENT NO-TOUCH ON"), "+OK\r\n");
     eventually(|| {
         client.say("GET k");

@@ -60,6 +60,7 @@ fn keys_are_where_it_is_said_and_go_where_it_was_foretold() {
     let foretold = told(&cluster, 0, "/simulate?down=node2");
     cluster.nodes[1].process.kill();
     cluster.until_nodes_are("UNHEALTHY", |id| id == "node2");
+    cluster.until_proxies_route_by(cluster.epoch());
     keys.iter().for_each(|key| assert_eq!(client.ask(&format!("SET {key} after")), "+OK\r\n"));
     let after = explained(&cluster, 0, &keys);
     assert_is_where_it_is_said(&cluster, &after);

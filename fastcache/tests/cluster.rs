@@ -147,6 +147,23 @@ fn what_goes_as_it_should_is_shown_to_whoever_asks() {
 }
 
 #[test]
+fn a_change_in_the_cluster_is_shown_to_everybody() {
+    let (_directory, up, addresses) = ready("shared");
+    for (mode, routable) in [("drain", false), ("ready", true)] {
+        let body = format!("{{\"mode\":\"{mode}\"}}");
+        let mut stream = TcpStream::connect(&addresses.health).unwrap();
+        write!(
+            stream,
+            "POST /health/nodes/node1/maintenance HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        up.stderr_line(&format!(" transition member=node1 from=HEALTHY to=HEALTHY routable={routable} "));
+    }
+}
+
+#[test]
 fn a_proxy_is_not_said_to_be_routable_or_not() {
     let (directory, _up, addresses) = ready("shared");
     let health = format!("http://{}", addresses.health);

@@ -80,6 +80,12 @@ fn slow_readers_take_only_so_many_connections_of_a_node() {
     let (shared, link) = read_slowly("n1");
     assert_eq!(shared, Some(link), "from now on they share one");
     assert_eq!(read_slowly("n2").0, None, "another node has as many");
+    let other = bench.client();
+    let line = format!("GET {}", bench.key_on("n1", 1));
+    bench.send(other, &line);
+    assert_eq!(bench.sent_on(link), [line]);
+    bench.wait(Duration::from_millis(50));
+    assert!(bench.sent_on(link).is_empty(), "there is no other link to ask again over");
 }
 
 #[test]

@@ -25,6 +25,7 @@ fn a_lost_request_goes_to_the_stand_in_of_the_next_view() {
     let stand_in = bench.node_of(&key);
     assert_ne!(stand_in, "n1");
     assert_eq!(bench.sent(&stand_in), [format!("INCR {key}"), format!("GET {key}")]);
+    assert_eq!(bench.worker.stats.resent, 1, "the other one had not been sent");
     bench.answer(&stand_in, ":1\r\n$1\r\n1\r\n");
     assert_eq!(bench.read(client), ":1\r\n$1\r\n1\r\n");
 }
@@ -127,13 +128,16 @@ fn a_node_that_accepts_and_does_not_greet_is_given_up_as_one_that_does_not_accep
     bench.wait(Duration::from_millis(100));
     assert!(bench.gives_up_a_link());
     // A link on which somebody is to be blocked is no exception.
+    bench.fail("n1");
     bench.connect_link(id);
     let client = bench.client();
     bench.send(client, "BLPOP k 0");
     let (link, _) = bench.pinned(client);
     bench.worker.link_connected(link);
     bench.write(link);
-    bench.wait(Duration::from_millis(350));
+    bench.wait(Duration::from_millis(250));
+    assert!(!bench.gives_up_a_link());
+    bench.wait(Duration::from_millis(100));
     assert!(bench.gives_up_a_link());
 }
 

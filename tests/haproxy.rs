@@ -69,9 +69,10 @@ fn config(cluster: &Cluster, entry_port: u16, stats: &str) -> String {
     };
     put("bind :6380".to_owned(), format!("bind 127.0.0.1:{entry_port}"));
     put("bind :8404".to_owned(), format!("bind {stats}"));
-    // A proxy that only waits for a processor keeps its clients. Whoever is dead refuses at once.
+    // A proxy that only waits for a processor keeps its clients. Whoever is dead refuses at once, and again.
     put("timeout connect 300ms".to_owned(), "timeout connect 20s".to_owned());
     put("timeout check 1s".to_owned(), "timeout check 20s".to_owned());
+    put("fall 3 ".to_owned(), "fall 15 ".to_owned());
     for (index, proxy) in cluster.proxies.iter().enumerate() {
         let admin_port = cluster.admin_port(index);
         put(

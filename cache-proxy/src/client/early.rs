@@ -14,7 +14,7 @@ use crate::client::spare::SpareBuffers;
 /// most once more, and pipelines of small replies are never packed.
 const PACK_AFTER: usize = 32 * 1024;
 
-/// Where a reply is that waits for its turn.
+/// Where a reply is that waits for its turn. One without bytes is nowhere: `0..0`, whatever becomes of the buffer.
 pub(crate) type Kept = Range<usize>;
 
 /// Replies that wait for their turn.
@@ -36,7 +36,6 @@ impl Early {
     #[inline]
     pub(crate) fn keep(&mut self, reply: &[u8], spare: &mut SpareBuffers) -> Kept {
         if reply.is_empty() {
-            // It must not outlive the buffer, which nothing else may keep from being given back.
             return Kept::default();
         }
         if self.buffer.capacity() == 0 {
@@ -65,7 +64,7 @@ impl Early {
     #[cold]
     pub(crate) fn pack<'a>(&mut self, line: impl Iterator<Item = &'a mut Kept>) {
         let mut packed = Vec::with_capacity(self.waiting);
-        for kept in line {
+        for kept in line.filter(|kept| kept.start < kept.end) {
             let start = packed.len();
             packed.extend_from_slice(&self.buffer[kept.clone()]);
             *kept = start..packed.len();

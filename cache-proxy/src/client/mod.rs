@@ -215,23 +215,33 @@ impl Client {
     /// Takes the reply for `place`.
     #[inline]
     pub(crate) fn fill(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
-        self.borrow_output(spare);
         self.largest = reply.len().max(self.largest - self.largest / 8);
-        self.replies.fill(place, reply, &mut self.output, spare);
+        if self.replies.is_first(place) {
+            self.with_output(spare, |replies, out, spare| replies.fill(place, reply, out, spare));
+        } else {
+            self.replies.fill(place, reply, &mut self.output, spare);
+        }
     }
 
-    /// Whatever goes to the output goes to a buffer that the worker lends: it gets each one that was written.
+    /// Whatever goes to the output goes to a buffer that the worker lends, and has back when nothing went there.
     #[inline]
-    fn borrow_output(&mut self, spare: &mut SpareBuffers) {
+    fn with_output(
+        &mut self,
+        spare: &mut SpareBuffers,
+        write: impl FnOnce(&mut Replies, &mut Vec<u8>, &mut SpareBuffers),
+    ) {
         if self.output.capacity() == 0 {
             self.output = spare.take();
+        }
+        write(&mut self.replies, &mut self.output, spare);
+        if self.output.is_empty() {
+            spare.put(std::mem::take(&mut self.output));
         }
     }
 
     /// Takes a piece of the reply for `place`; its end is for [`Self::fill`].
     pub(crate) fn extend(&mut self, place: Place, piece: &[u8], spare: &mut SpareBuffers) {
-        self.borrow_output(spare);
-        self.replies.extend(place, piece, &mut self.output);
+        self.with_output(spare, |replies, out, _| replies.extend(place, piece, out));
     }
 
     /// Forgets the pieces of the reply for `place`, if they have not gone to the output: its end will not come.
@@ -252,8 +262,7 @@ impl Client {
     /// Takes a message that answers no request. It never lands inside of a reply; the caller bounds the backlog and
     /// lists the client.
     pub(crate) fn push(&mut self, message: &[u8], spare: &mut SpareBuffers) {
-        self.borrow_output(spare);
-        self.replies.push(message, &mut self.output);
+        self.with_output(spare, |replies, out, _| replies.push(message, out));
     }
 
     /// Whether the request in this place has been answered, and everything before it.
@@ -388,6 +397,22 @@ mod tests {
         }
         assert!(spare.take().capacity() > 0);
         assert_eq!(spare.take().capacity(), 0, "there is no other");
+    }
+
+    #[test]
+    fn who_wants_no_replies_holds_no_buffer() {
+        let mut spare = SpareBuffers::default();
+        spare.put(Vec::with_capacity(64));
+        let mut client = Client::new(1, ([127, 0, 0, 1], 1).into(), Instant::now(), true);
+        client.want(Wants::Nothing);
+        let (first, second) = (client.expect(), client.expect());
+        client.mute_as_wanted();
+        client.fill(second, b"+OK\r\n", &mut spare);
+        assert_eq!(client.output.capacity(), 0, "an early reply goes elsewhere");
+        client.extend(first, b"", &mut spare);
+        client.fill(first, b"", &mut spare);
+        assert!(client.is_settled());
+        assert_eq!((client.output.capacity(), spare.take().capacity()), (0, 64));
     }
 
     #[test]

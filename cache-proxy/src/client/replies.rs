@@ -189,6 +189,7 @@ impl Replies {
             self.first += 1;
         }
         self.early.give_back(spare);
+        self.pack_if_sparse();
         if self.line.is_empty() && self.line.capacity() > KEPT_PLACES {
             self.line.shrink_to(KEPT_PLACES);
         }
@@ -207,6 +208,11 @@ impl Replies {
             }
             Entry::Early(_) | Entry::Joined(_) => {}
         }
+        self.pack_if_sparse();
+    }
+
+    #[inline]
+    fn pack_if_sparse(&mut self) {
         if self.early.is_sparse() {
             let kept = self.line.iter_mut().filter_map(Entry::kept);
             self.early.pack(kept);
@@ -284,24 +290,78 @@ mod tests {
         assert_eq!((out.as_slice(), replies.owed(), replies.early_bytes()), (&b"d"[..], 0, 0));
     }
 
-    /// From one byte to 2 KB: those of a whole line are packed on the way.
+    /// From nothing to 2 KB: those of a long line are packed on the way.
     fn reply(place: Place) -> Vec<u8> {
-        vec![place as u8; 1 + (place as usize * 571) % 2_048]
+        vec![place as u8; (place as usize * 571) % 2_048]
+    }
+
+    /// What happens next to a client.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Ask {
+            muted: bool,
+        },
+        /// One of those who wait is answered.
+        Answer(proptest::sample::Index),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => Just(Step::Ask { muted: false }),
+            1 => Just(Step::Ask { muted: true }),
+            4 => any::<proptest::sample::Index>().prop_map(Step::Answer),
+        ]
     }
 
     proptest! {
         #[test]
-        fn any_order_of_arrival_gives_the_order_of_asking(order in Just((0_u64..120).collect::<Vec<_>>()).prop_shuffle()) {
+        fn any_order_of_arrival_gives_the_order_of_asking(steps in proptest::collection::vec(step(), 0..600)) {
             let (mut replies, mut out, mut spare) = (Replies::default(), Vec::new(), SpareBuffers::default());
-            order.iter().for_each(|_| { replies.expect(); });
-            let mut arrived = 0;
-            for place in &order {
-                replies.fill(*place, &reply(*place), &mut out, &mut spare);
-                arrived += reply(*place).len();
-                prop_assert_eq!(out.len() + replies.early_bytes(), arrived);
+            let (mut waiting, mut muted, mut arrived) = (Vec::new(), Vec::new(), 0);
+            let mut answer = |place: Place, muted: &[bool], replies: &mut Replies, out: &mut Vec<u8>| {
+                replies.fill(place, &reply(place), out, &mut spare);
+                arrived += if muted[place as usize] { 0 } else { reply(place).len() };
+                assert_eq!(out.len() + replies.early_bytes(), arrived);
+            };
+            for step in steps {
+                match step {
+                    Step::Ask { muted: is_muted } => {
+                        waiting.push(replies.expect());
+                        replies.mute_last(is_muted);
+                        muted.push(is_muted);
+                    }
+                    Step::Answer(_) if waiting.is_empty() => {}
+                    Step::Answer(which) => {
+                        let place = waiting.swap_remove(which.index(waiting.len()));
+                        answer(place, &muted, &mut replies, &mut out);
+                    }
+                }
             }
-            prop_assert_eq!(out, (0..120).flat_map(reply).collect::<Vec<u8>>());
+            for place in waiting.into_iter().rev() {
+                answer(place, &muted, &mut replies, &mut out);
+            }
+            let wanted = (0..).zip(&muted).filter(|(_, muted)| !**muted);
+            prop_assert_eq!(out, wanted.flat_map(|(place, _)| reply(place)).collect::<Vec<u8>>());
             prop_assert_eq!((replies.owed(), replies.early_bytes()), (0, 0));
         }
+    }
+
+    #[test]
+    fn a_muted_reply_outlives_the_buffer_that_it_is_not_in() {
+        let (mut replies, mut out, mut spare) = (Replies::default(), Vec::new(), SpareBuffers::default());
+        let places: Vec<_> = (0..46).map(|_| replies.expect()).collect();
+        replies.mute_last(true);
+        let large = [b'x'; 1_024];
+        for place in &places[1..41] {
+            replies.fill(*place, &large, &mut out, &mut spare);
+        }
+        replies.fill(places[42], &large, &mut out, &mut spare);
+        replies.fill(places[45], b"muted", &mut out, &mut spare);
+        // Now the buffer is packed, then given back, and the muted one is still in line.
+        replies.fill(places[0], b"", &mut out, &mut spare);
+        for place in [41, 43, 44] {
+            replies.fill(places[place], b"", &mut out, &mut spare);
+        }
+        assert_eq!((out.len(), replies.owed()), (41 * 1_024, 0));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -385,4 +385,37 @@ fn nodes_without_publish_subscribe_say_so() {
         assert!(told.to_lowercase().starts_with("-err unknown command"), "{line}: {told}");
     }
     assert_eq!(client.ask("PING"), "+PONG\r\n");
+}
+
+/// How many subscriptions a node has.
+fn subscriptions(node: &mut Client) -> usize {
+    let list = node.ask("CLIENT LIST TYPE pubsub");
+    let counts = list.split(' ').filter_map(|word| word.strip_prefix("sub=")?.parse::<usize>().ok());
+    counts.sum()
+}
+
+/// They move some in each turn of the worker's loop, and others are served in between.
+#[test]
+fn a_subscriber_of_very_many_channels_leaves_and_nobody_waits_for_all_of_them() {
+    const CHANNELS: usize = 20_000;
+    let cluster = Cluster::over_redis(2, 1);
+    let mut nodes = [0, 1].map(|node| cluster.node_client(node));
+    let mut other = cluster.client(0);
+    let channels: Vec<_> = (0..CHANNELS).map(|number| format!("channel:{number}")).collect();
+    eventually("nobody waits for long", || {
+        let mut leaving = cluster.client(0);
+        for some in channels.chunks(500) {
+            send(&mut leaving, &format!("SUBSCRIBE {}", some.join(" ")));
+            some.iter().for_each(|_| drop(receive(&mut leaving)));
+        }
+        drop(leaving);
+        let (started, mut longest) = (Instant::now(), Duration::ZERO);
+        while nodes.iter_mut().map(subscriptions).sum::<usize>() > 0 {
+            let asked = Instant::now();
+            assert_eq!(other.ask("PING"), "+PONG\r\n");
+            longest = longest.max(asked.elapsed());
+        }
+        let took = started.elapsed();
+        if longest < took / 4 { Ok(()) } else { Err(format!("{longest:?} of {took:?}")) }
+    });
 }

@@ -121,7 +121,7 @@ async fn serve(wiring: Wiring) -> std::io::Result<()> {
     }
     spawn_local(turn::write_to_links(Rc::clone(&worker)));
     spawn_local(linger::write_lingering(Rc::clone(&worker)));
-    spawn_local(review_subscriptions(Rc::clone(&worker)));
+    spawn_local(move_subscriptions(Rc::clone(&worker)));
     spawn_local(watch_deadlines(Rc::clone(&worker)));
     spawn_local(follow_routing(Rc::clone(&worker), routing));
     spawn_local(heart.beat());
@@ -166,11 +166,14 @@ async fn follow_routing(worker: Rc<Worker>, mut routing: watch::Receiver<Option<
 }
 
 /// Moves subscriptions a piece at a time. Others have their turn before each.
-async fn review_subscriptions(worker: Rc<Worker>) {
+async fn move_subscriptions(worker: Rc<Worker>) {
     loop {
         worker.review.raised().await;
         yield_now().await;
-        worker.event(Dispatcher::review_subscriptions);
+        // It must not raise the signal itself: a task that is woken while it runs yields to nobody.
+        while worker.event(Dispatcher::move_subscriptions) {
+            yield_now().await;
+        }
     }
 }
 

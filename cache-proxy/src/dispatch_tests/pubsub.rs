@@ -428,8 +428,10 @@ fn channels_are_counted_over_all_nodes() {
 /// What the node is told in this turn and, as long as there is more to move, in each of the next.
 fn told_in_turns(bench: &mut Bench, node: &str) -> Vec<usize> {
     let mut turns = vec![bench.heard_by(node).len()];
-    while std::mem::take(&mut bench.worker.outbox.rare).iter().any(|work| matches!(work, RareWork::Review)) {
-        bench.worker.review_subscriptions();
+    let is_more = |work: &RareWork| matches!(work, RareWork::Review);
+    let mut more = std::mem::take(&mut bench.worker.outbox.rare).iter().any(is_more);
+    while more {
+        more = bench.worker.move_subscriptions();
         turns.push(bench.heard_by(node).len());
     }
     turns

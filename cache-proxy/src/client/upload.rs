@@ -273,16 +273,18 @@ impl Dispatcher {
     }
 
     /// Takes an error that a node gives before it has the whole of a large value: it refuses it, and will close the
-    /// connection. That is no failure of the node. `false`: it is no such error.
+    /// connection. That is no failure of the node. `false`: it is no such error. What a node says on a link that is not
+    /// up is about the connection: it has too many clients.
     #[cold]
     pub(crate) fn upload_refused(&mut self, link_id: LinkId, reply: &[u8]) -> bool {
-        let Some(link) = self.links.get(link_id) else { return false };
+        let Some(link) = self.links.get(link_id).filter(|link| link.up) else { return false };
         let (Some(Pin::Upload(id)), Some(error)) = (link.pin, reply.strip_prefix(b"-")) else { return false };
         // The client may have sent the end of it, which the node has not taken.
         let last = link.pipeline.oldest().copied();
         let text = String::from_utf8_lossy(error).trim_end().to_owned();
         let flowing = self.client(id).and_then(|client| client.upload.as_mut()).and_then(|upload| {
-            let Way::Flowing { target, class, .. } = upload.way else { return None };
+            let Way::Flowing { link, target, class, .. } = upload.way else { return None };
+            debug_assert_eq!(link, link_id, "a client's value flows over its own link");
             upload.way = Way::Lost { target, text };
             Some(Waiter::new(target, upload.since, class))
         });

@@ -300,6 +300,21 @@ fn a_node_that_refuses_a_value_whose_end_it_has_not_is_quoted_at_once() {
     assert!(bench.worker.may_read(client));
 }
 
+/// It says so as soon as it has accepted, perhaps before it is asked anything.
+#[test]
+fn a_node_that_takes_no_more_connections_refuses_the_link_and_not_the_value() {
+    let mut bench = Bench::new(1);
+    let client = bench.client();
+    assert_eq!(begin_set(&mut bench, client, "k"), Passage::Later);
+    let link = link_of(&bench);
+    bench.worker.link_connected(link);
+    let failure = bench.worker.reply(link, b"-ERR max number of clients reached\r\n").unwrap_err();
+    assert!(bench.worker.links.contains(link) && !bench.worker.may_read(client), "it would come at once");
+    bench.worker.link_failed(link, &failure);
+    assert_eq!(link_of(&bench), link, "it is tried again, after a pause");
+    assert!(bench.reports().iter().any(|report| report.starts_with("n1 ")), "that is a failure");
+}
+
 #[test]
 fn what_a_node_says_in_the_middle_of_a_value_and_is_no_error_is_a_failure() {
     let mut bench = Bench::new(1);

@@ -52,6 +52,33 @@ fn a_read_is_not_asked_again_of_a_node_that_may_have_done_what_its_client_wrote_
 }
 
 #[test]
+fn a_command_without_keys_touches_all_of_them_or_none() {
+    let again = |lines: &str| {
+        let mut bench = Bench::new(1);
+        let client = bench.client();
+        lines.split("; ").for_each(|line| bench.send(client, line));
+        assert_eq!(bench.sent("n1").join("; "), lines);
+        bench.fail("n1");
+        bench.connect_links();
+        (bench.sent("n1").join("; "), bench.read(client).matches("may have been executed").count())
+    };
+    for (lines, expected) in [
+        ("GET k; FLUSHALL", "FLUSHALL"),
+        ("GET k; FLUSHDB", "FLUSHDB"),
+        ("DBSIZE; SET k 1", "SET k 1"),
+        ("KEYS *; FLUSHALL", "FLUSHALL"),
+        ("RANDOMKEY; SET k 1", "SET k 1"),
+    ] {
+        assert_eq!(again(lines), (expected.to_owned(), 1), "{lines}");
+    }
+    for lines in ["FLUSHALL; GET k", "SET k 1; DBSIZE", "DBSIZE; GET k"] {
+        assert_eq!(again(lines).0, lines);
+    }
+    // A channel is no key.
+    assert_eq!(again("GET news; PUBLISH news x").0, "GET news");
+}
+
+#[test]
 fn an_error_does_not_claim_that_nothing_was_executed_when_another_node_may_have() {
     let mut bench = Bench::new(2);
     let client = bench.client();

@@ -7,6 +7,7 @@
 //! Pure.
 
 pub(crate) mod exec;
+pub(crate) mod touched;
 pub(crate) mod unit;
 pub(crate) mod watch;
 

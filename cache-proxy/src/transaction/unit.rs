@@ -6,16 +6,15 @@
 //!
 //! Pure.
 
-use std::collections::HashSet;
-
 use cluster::{NodeIndex, Routing};
-use commands::{Command, Flags, KeyError, KeySpec};
+use commands::{Command, KeyError, KeySpec};
 use resp::{Limits, Request, RequestScanner};
 use slab::Slab;
 
 use crate::plan::refuse::{NO_NODE, crossslot};
 use crate::pubsub::subscriptions::topic::slot_name;
 use crate::target::{Receiver, Target};
+use crate::transaction::touched::{Touched, may_write, pieces};
 
 /// How a unit begins.
 pub(crate) const MULTI: &[u8] = b"*1\r\n$5\r\nMULTI\r\n";
@@ -169,15 +168,6 @@ pub(crate) fn any_name(wire: &[u8], is_it: impl Fn(&[u8]) -> bool) -> bool {
     found
 }
 
-/// Calls `visit` with each name in `wire` that decides its node, and whether it may be written.
-pub(crate) fn visit_names(wire: &[u8], mut visit: impl FnMut(&[u8], bool)) {
-    all(wire, |command, request| {
-        let is_written = !command.flags.contains(Flags::READONLY);
-        names(command, request).into_iter().flatten().for_each(|name| visit(name, is_written));
-        true
-    });
-}
-
 /// Whether one of the requests in `wire` tells subscribers something: what they have heard cannot be discarded.
 pub(crate) fn publishes(wire: &[u8]) -> bool {
     let mut found = false;
@@ -188,24 +178,24 @@ pub(crate) fn publishes(wire: &[u8]) -> bool {
     found
 }
 
-fn is_published(command: &Command) -> bool {
+/// Whether a command names a channel where others name a key.
+pub(crate) fn is_published(command: &Command) -> bool {
     matches!(command.name, "publish" | "spublish")
 }
 
 /// Whether all requests in `wire`, executed once more in the same order on the same node, leave the same data and
-/// get the same replies. Each must be repeatable for itself, and none may write a key that one before it has
-/// looked at or written: the second run of that one would see it.
+/// get the same replies. Each must be repeatable for itself, and none may write what one before it has looked at or
+/// written: the second run of that one would see it.
 pub(crate) fn is_repeatable(wire: &[u8]) -> bool {
-    let mut touched: HashSet<Vec<u8>> = HashSet::new();
+    let mut touched = Touched::default();
     all(wire, |command, request| {
         if matches!(command.name, "multi" | "exec") {
             return true;
         }
-        let Ok(names) = names(command, request) else { return false };
-        let keys: Vec<_> = names.map(<[u8]>::to_vec).collect();
-        let overwrites =
-            !command.flags.contains(Flags::READONLY) && keys.iter().any(|key| touched.contains(key));
-        touched.extend(keys);
+        let Ok(pieces) = pieces(command, request) else { return false };
+        let pieces: Vec<_> = pieces.collect();
+        let overwrites = may_write(command) && pieces.iter().any(|piece| touched.meets(*piece));
+        pieces.into_iter().for_each(|piece| touched.add(piece));
         !overwrites && command.repeatable(request.len(), |index| request.arg(index))
     })
 }
@@ -277,6 +267,9 @@ mod tests {
             "SET a 1; DEL b",
             "SET a 1; SET a 2",
             "SET a 1; BITOP AND d a; SET a 2",
+            "GET a; FLUSHALL",
+            "DBSIZE; SET a 1",
+            "EVAL_RO x 0; SET a 1",
         ] {
             assert!(!is_repeatable(&wire(lines)), "{lines}");
         }

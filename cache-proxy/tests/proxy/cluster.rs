@@ -57,7 +57,10 @@ pub(crate) async fn echo(mut stream: TcpStream) {
             resp::Encoder::new(&mut replies, resp::Protocol::Resp2).bulk(&words.join(&b' '));
             buffer.drain(..len);
         }
-        stream.write_all(&replies).await.unwrap();
+        // The proxy may have ended, or given the link up.
+        if stream.write_all(&replies).await.is_err() {
+            return;
+        }
     }
 }
 
@@ -84,6 +87,12 @@ impl Proxy {
         // Nobody balances here who should see it first.
         all.extend(["--lame-duck", "0s"]);
         all.extend(["--cluster", cluster.to_str().unwrap()]);
+        // A busy machine takes its time; tests of these limits set them.
+        for (flag, patient) in [("--connect-timeout", "1h"), ("--hold-timeout", "1h")] {
+            if !flags.contains(&flag) {
+                all.extend([flag, patient]);
+            }
+        }
         all.extend(flags);
         let config = Config::from_settings(&PROGRAM.from_flags(&all).unwrap()).unwrap();
         let listeners = Listeners::bind(&config).unwrap();

@@ -245,7 +245,13 @@ async fn a_wrong_token_is_told_before_a_node_fails() {
     let (_nodes, addresses) = nodes(1).await;
     let health = format!("http://{}", refusing_health_service().await);
     let proxy = Proxy::over(&addresses, &["--health-service", &health, "--api-token", "old"]).await;
-    proxy.metrics_with(&["cache_proxy_reports_refused_total 1"]).await;
+    let told = async {
+        let is_refused = |line: &str| {
+            line.strip_prefix("cache_proxy_reports_refused_total ").is_some_and(|count| count != "0")
+        };
+        while !proxy.get("/metrics").await.lines().any(is_refused) {}
+    };
+    timeout(PATIENCE, told).await.unwrap();
     proxy.stop().await;
 }
 

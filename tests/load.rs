@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ pub(crate) struct Load {
 #[derive(Default)]
 struct Shared {
     stopping: AtomicBool,
+    /// Clients that have been answered once.
+    served: AtomicUsize,
     answered: AtomicU64,
 }
 
@@ -57,6 +59,14 @@ impl Load {
         };
         let clients = (0..clients * addresses.len()).map(start).collect();
         Self { shared, clients }
+    }
+
+    /// Waits until every client was answered.
+    pub(crate) fn until_all_are_served(&self) {
+        eventually("all clients are served", || match self.shared.served.load(Ordering::Relaxed) {
+            all if all == self.clients.len() => Ok(()),
+            some => Err(format!("{some} are")),
+        });
     }
 
     /// Waits until this many more requests were answered.
@@ -145,6 +155,7 @@ impl Session {
             if self.random.one_in(3) { self.write(&mut client, key) } else { self.read(&mut client, key) }?;
             self.report.slowest = self.report.slowest.max(started.elapsed());
             self.report.answers += 1;
+            shared.served.fetch_add(usize::from(self.report.answers == 1), Ordering::Relaxed);
             shared.answered.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())

@@ -154,6 +154,28 @@ fn what_a_node_may_have_done_to_keys_that_it_keeps_is_not_done_again() {
     }
 }
 
+/// The link of a blocked client whose answer has begun is left to finish although its node stays: what that one may have
+/// done besides counts.
+#[test]
+fn what_may_have_run_on_a_node_that_stays_does_not_run_again_because_of_an_answer_under_way() {
+    let (mut bench, [moving, kept], stand_in) = Bench::apart();
+    let [blocked, client] = [(); 2].map(|()| bench.client());
+    bench.send(blocked, &format!("BLPOP {moving} 0"));
+    let (link, _) = bench.pinned(blocked);
+    bench.connect_link(link);
+    bench.write(link);
+    bench.piece(link, "*2\r\n$1\r\nk\r\n$6\r\nab");
+    bench.send(client, &format!("INCR {kept}"));
+    bench.sent(&stand_in);
+    bench.fail(&stand_in);
+    bench.set_routable("n1", true);
+    bench.connect_links();
+    assert!(bench.sent(&stand_in).is_empty());
+    assert!(bench.read(client).ends_with("the command may have been executed\r\n"));
+    bench.worker.end_of_reply(link, b"cdef\r\n").unwrap();
+    assert!(bench.read(blocked).ends_with("abcdef\r\n"));
+}
+
 #[test]
 fn what_may_run_twice_is_asked_of_each_node_when_some_of_its_keys_have_moved() {
     let (mut bench, [moving, kept], stand_in) = Bench::apart();

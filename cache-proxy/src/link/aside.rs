@@ -82,7 +82,10 @@ impl Dispatcher {
         (1..link.pipeline.len()).for_each(|place| link.pipeline.give_up(place));
         link.pin = link.pin.or(Some(Pin::Aside));
         held.into_iter().for_each(|held| self.hold(held));
-        self.hold.leave(&node, protocol);
+        if self.links[id].is_or_was_shared() {
+            // That of a blocked client is left for its keys, too, and then its node stays.
+            self.hold.leave(&node, protocol);
+        }
         self.release(id);
         true
     }

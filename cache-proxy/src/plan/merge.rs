@@ -306,7 +306,7 @@ mod tests {
         check(&Merge::First, &["+OK\r\n", "+OK\r\n"], "+OK\r\n");
         check(&Merge::Most, &[":1\r\n", ":41\r\n", ":0\r\n"], ":41\r\n");
         let pairs = |a: u8, b: u8| format!("*4\r\n$1\r\na\r\n:{a}\r\n$1\r\nb\r\n:{b}\r\n");
-        check(&Merge::MostPairs, &[&pairs(0, 2), &pairs(1, 3), "*0\r\n"], &pairs(1, 3));
+        check(&Merge::MostPairs, &[&pairs(0, 3), &pairs(1, 2), "*0\r\n"], &pairs(1, 3));
         check(&Merge::MostPairs, &["*0\r\n", "*0\r\n"], "*0\r\n");
         check(
             &Merge::Concat,
@@ -326,6 +326,7 @@ mod tests {
             check(&Merge::NonNull(start), &keys, expected);
         }
         check(&Merge::NonNull(7), &["$-1\r\n"], "$-1\r\n");
+        check(&Merge::NonNull(0), &["_\r\n", "$1\r\na\r\n"], "$1\r\na\r\n");
     }
 
     #[test]
@@ -334,7 +335,7 @@ mod tests {
         check(&load, &["$1\r\na\r\n", "$-1\r\n", "$1\r\na\r\n"], "$1\r\na\r\n");
         let differ = "-ERR the nodes do not agree: they are of different versions\r\n";
         check(&Merge::Agree, &["$1\r\na\r\n", "$1\r\nb\r\n"], differ);
-        check(&Merge::Least, &["*2\r\n:1\r\n:1\r\n", "$-1\r\n", "*2\r\n:0\r\n:1\r\n"], "*2\r\n:0\r\n:1\r\n");
+        check(&Merge::Least, &["*2\r\n:1\r\n:0\r\n", "$-1\r\n", "*2\r\n:0\r\n:1\r\n"], "*2\r\n:0\r\n:0\r\n");
         let idle = "-NOTBUSY No scripts in execution right now.\r\n";
         check(&Merge::Stop, &[idle, "$-1\r\n", idle], idle);
         check(&Merge::Stop, &[idle, "+OK\r\n"], "+OK\r\n");
@@ -345,6 +346,7 @@ mod tests {
     fn the_first_error_is_the_reply() {
         check(&Merge::Sum, &[":1\r\n", "-WRONGTYPE x\r\n", "-ERR y\r\n"], "-WRONGTYPE x\r\n");
         check(&Merge::First, &["+OK\r\n", "-OOM x\r\n"], "-OOM x\r\n");
+        check(&Merge::Sum, &[":1\r\n", "!5\r\nERR x\r\n"], "!5\r\nERR x\r\n");
     }
 
     #[test]

@@ -178,8 +178,7 @@ impl Dispatcher {
             self.void_gathers_of(id);
         }
         if subscribed {
-            self.subscriptions.depart(id);
-            self.review_subscriptions();
+            self.end_subscriptions(id);
         }
     }
 

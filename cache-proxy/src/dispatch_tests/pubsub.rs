@@ -283,7 +283,7 @@ fn a_link_that_carries_nothing_is_closed_after_a_while() {
     bench.wait(Duration::from_secs(60));
     assert!(!bench.worker.is_waiting(), "nothing runs for a subscriber that is told nothing");
     bench.worker.disconnect(client);
-    assert_eq!(bench.heard_by("n1"), ["unsubscribe c"]);
+    assert_eq!(told_in_turns(&mut bench, "n1"), [0, 1]);
     bench.say("n1", &confirmed("unsubscribe", "c", 0));
     assert!(bench.worker.is_waiting());
     bench.wait(Duration::from_secs(1));
@@ -461,4 +461,35 @@ fn very_many_channels_are_moved_some_in_each_turn() {
     bench.worker.disconnect(client);
     let turns = told_in_turns(&mut bench, "n2");
     assert!(in_pieces(&turns) && turns.iter().sum::<usize>() == stayed, "the client has left: {turns:?}");
+}
+
+/// A program with a thousand subscribers ends, or its machine does.
+#[test]
+fn very_many_that_leave_together_are_seen_off_some_in_each_turn() {
+    const EACH: usize = 300;
+    let mut bench = Bench::new(1);
+    let clients: Vec<_> = (0..10).map(|number| bench.subscriber("HELLO 2", &format!("c{number}"))).collect();
+    for client in &clients {
+        let channels: Vec<_> = (1..EACH).map(|number| format!("{}:{number}", client.serial)).collect();
+        let words: Vec<_> = std::iter::once("SUBSCRIBE").chain(channels.iter().map(String::as_str)).collect();
+        bench.send_words(*client, &words);
+    }
+    bench.heard_by("n1");
+    bench.worker.outbox.rare.clear();
+    clients.iter().for_each(|client| bench.worker.disconnect(*client));
+    let turns = told_in_turns(&mut bench, "n1");
+    assert!(turns.iter().all(|told| *told <= MOVED_AT_ONCE), "{turns:?}");
+    assert_eq!((turns.iter().sum::<usize>(), bench.worker.stats.channels), (10 * EACH, 0));
+}
+
+#[test]
+fn links_that_come_in_one_turn_move_no_more_than_one() {
+    let mut bench = Bench::new(3);
+    let client = bench.client();
+    let channels: Vec<_> = (0..6 * MOVED_AT_ONCE).map(|number| format!("c{number}")).collect();
+    let words: Vec<_> = std::iter::once("SUBSCRIBE").chain(channels.iter().map(String::as_str)).collect();
+    bench.send_words(client, &words);
+    bench.connect_links();
+    let told: usize = ["n1", "n2", "n3"].iter().map(|node| bench.heard_by(node).len()).sum();
+    assert!((1..=MOVED_AT_ONCE).contains(&told), "{told}");
 }

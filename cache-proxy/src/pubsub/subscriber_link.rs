@@ -19,8 +19,9 @@ use crate::link::choke::CHOKE_AT;
 use crate::link::pin::Pin;
 use crate::link::pipeline::Waiter;
 use crate::outbox::RareWork;
+use crate::pubsub::subscriptions::Subscriptions;
 use crate::pubsub::subscriptions::topic::{Home, Kind, Line, Token};
-use crate::target::Target;
+use crate::target::{ClientId, Target};
 
 /// How long a subscriber link is kept that carries nothing: clients that subscribe in turn find a connection.
 const UNUSED_FOR: Duration = Duration::from_secs(10);
@@ -104,8 +105,7 @@ impl Dispatcher {
     /// The node has answered the handshake.
     pub(crate) fn subscriber_up(&mut self, id: LinkId) {
         if let Some(line) = self.line_of(id) {
-            self.subscriptions.line_up(line);
-            self.review_subscriptions();
+            self.doubt_subscriptions(|subscriptions| subscriptions.line_up(line));
         }
     }
 
@@ -114,9 +114,26 @@ impl Dispatcher {
         // One that was never up goes on: its node knows nothing that could be lost.
         if let Some(line) = self.line_of(id).filter(|line| self.subscriptions.is_up(*line)) {
             self.new_line(id);
-            self.subscriptions.line_down(line);
+            self.doubt_subscriptions(|subscriptions| subscriptions.line_down(line));
+        }
+    }
+
+    /// Starts a review, which goes on in the next turns. One that is under way does so anyway: many links may come or
+    /// go in one turn.
+    fn doubt_subscriptions(&mut self, doubt: impl FnOnce(&mut Subscriptions)) {
+        let is_under_way = self.subscriptions.is_in_review();
+        doubt(&mut self.subscriptions);
+        if is_under_way {
+            self.outbox.rare.push(RareWork::Review);
+        } else {
             self.review_subscriptions();
         }
+    }
+
+    /// Ends the subscriptions of a client that has left, in the next turns: very many may leave in one.
+    pub(crate) fn end_subscriptions(&mut self, client: ClientId) {
+        self.subscriptions.depart(client);
+        self.outbox.rare.push(RareWork::Review);
     }
 
     /// Finds topics their place in the new routing. Most have it: only those are looked at that live on a link which

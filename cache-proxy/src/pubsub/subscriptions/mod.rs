@@ -2,8 +2,8 @@
 //!
 //! However many clients listen to a topic, each of its nodes is asked once. A topic has a *seat* on the *line* to
 //! each node it lives on: the subscriber link from when it was made until it is lost. A seat is asked for when its line
-//! is up. Whether topics still have the seats they need is found out by a `review`, in pieces. A client's request is answered when every seat of every topic it named is confirmed, so what
-//! is published after the answer reaches it.
+//! is up. Whether topics still have the seats they need is found out by a `review`, in pieces. A client's request is
+//! answered when every seat of every topic it named is confirmed, so what is published after the answer reaches it.
 //!
 //! What it wants done it leaves in `sayings` and `answers`. Counts in answers are those of the client's own
 //! subscriptions at its request, as in Redis.
@@ -124,6 +124,7 @@ impl Subscriptions {
             let id = self.topic(kind, name, &mut homes);
             self.join(id, client, place);
             pending.named.push(id);
+            self.forget_refusals(id);
             self.ask(id);
             if !self.is_confirmed(id) {
                 self.topics[id].waiting.push((client, place));
@@ -175,7 +176,9 @@ impl Subscriptions {
         reply
     }
 
-    /// Ends all subscriptions of a client that has left. It may have very many, so a [`review`](Self::review) does it.
+    /// Ends all subscriptions of a client that has left. It may have very many, and others leave with it, so a
+    /// [`review`](Self::review) does it. Who stays and ends them all, with one `UNSUBSCRIBE` or `RESET`, is served at
+    /// once: that is one client at a time, and takes 1.5 µs a topic, as its requests did that subscribed.
     pub(crate) fn depart(&mut self, client: ClientId) {
         let Some(Subscriber { topics, pending }) = self.subscribers.remove(&client) else { return };
         self.pending -= pending.len();
@@ -370,9 +373,9 @@ impl Subscriptions {
         Some(taken)
     }
 
-    /// Answers a waiting request with an error and takes back what it has changed.
-    fn fail(&mut self, client: ClientId, place: Place, error: &[u8]) {
-        let Some(pending) = self.take_pending(client, place) else { return };
+    /// Answers a waiting request with an error and takes back what it has changed. `false`: nobody waits for it.
+    fn fail(&mut self, client: ClientId, place: Place, error: &[u8]) -> bool {
+        let Some(pending) = self.take_pending(client, place) else { return false };
         for id in pending.named {
             let interest = self.topics.get_mut(id).and_then(|topic| topic.audience.get_mut(&client));
             if interest.is_some_and(|interest| !interest.survives_without(place)) {
@@ -383,6 +386,7 @@ impl Subscriptions {
             self.subscribers.remove(&client);
         }
         self.answers.push(Answer { client, place, reply: error.to_vec() });
+        true
     }
 
     fn topics_of(&self, client: ClientId, kind: Kind) -> Vec<TopicId> {

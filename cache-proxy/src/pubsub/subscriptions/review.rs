@@ -23,6 +23,9 @@ pub(super) struct Review {
     number: u64,
     /// Lines that were lost, or are up since, or whose nodes have lost slots.
     doubtful: HashSet<Line>,
+    /// Whether there is another view: what nodes have refused is asked for again. A line that came or went is no
+    /// reason: others' refusals stand.
+    asks_again: bool,
     next: TopicId,
     /// Where the round goes on at the first.
     end: TopicId,
@@ -32,6 +35,15 @@ pub(super) struct Review {
 impl Review {
     pub(super) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Has what nodes have refused asked for again in this round.
+    pub(super) fn ask_again(&mut self) {
+        self.asks_again = self.left > 0;
+    }
+
+    pub(super) fn asks_again(&self) -> bool {
+        self.asks_again
     }
 
     fn step(&mut self) -> Option<TopicId> {
@@ -61,14 +73,16 @@ impl Subscriptions {
         self.review.left > 0 || !self.departing.is_empty()
     }
 
-    /// Goes on until about `most` seats are given anew, or given up.
+    /// Goes on until about `most` seats are given anew, or given up. Clients that are there come first: others wait for
+    /// their channels. But half is for those that have left, however many seats are in doubt.
     pub(crate) fn review(&mut self, most: usize, homes: impl FnMut(Kind, &[u8]) -> Vec<Line>) {
-        let left = self.see_off(most);
-        self.look_at_seats(left, homes);
+        let kept = if self.departing.is_empty() { 0 } else { most / 2 };
+        let left = self.look_at_seats(most - kept, homes);
+        self.see_off(left + kept);
     }
 
-    /// Takes clients that have left out of their topics. Returns how many seats may still be dealt with.
-    fn see_off(&mut self, most: usize) -> usize {
+    /// Takes clients that have left out of their topics.
+    fn see_off(&mut self, most: usize) {
         let mut left = most;
         while left > 0
             && let Some((client, topics)) = self.departing.last_mut()
@@ -82,10 +96,10 @@ impl Subscriptions {
             left = left.saturating_sub(seats.max(1));
             self.leave(id, client);
         }
-        left
     }
 
-    fn look_at_seats(&mut self, most: usize, mut homes: impl FnMut(Kind, &[u8]) -> Vec<Line>) {
+    /// Goes on with the round. Returns how many seats may still be dealt with.
+    fn look_at_seats(&mut self, most: usize, mut homes: impl FnMut(Kind, &[u8]) -> Vec<Line>) -> usize {
         let (mut looks, mut moves) = (most * LOOKS_PER_MOVE, most);
         while looks > 0
             && moves > 0
@@ -97,7 +111,8 @@ impl Subscriptions {
             looks = looks.saturating_sub(topic.seats.len());
             let is_doubtful = topic.seats.is_empty()
                 || topic.seats.iter().any(|seat| {
-                    seat.state == SeatState::Refused || self.review.doubtful.contains(&seat.line)
+                    let is_refused = seat.state == SeatState::Refused;
+                    (is_refused && self.review.asks_again) || self.review.doubtful.contains(&seat.line)
                 });
             if is_doubtful {
                 moves = moves.saturating_sub(self.settle_seats(id, &mut homes).max(1));
@@ -106,6 +121,8 @@ impl Subscriptions {
         }
         if self.review.left == 0 {
             self.review.doubtful = HashSet::new();
+            self.review.asks_again = false;
         }
+        moves.min(looks / LOOKS_PER_MOVE)
     }
 }

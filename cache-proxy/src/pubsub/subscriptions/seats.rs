@@ -30,6 +30,7 @@ impl Subscriptions {
     /// There is another view: topics move to where they live now. Lines that `lost` none of theirs keep them.
     pub(crate) fn rehome(&mut self, lost: impl Fn(Line) -> bool) {
         self.begin_review(lost);
+        self.review.ask_again();
     }
 
     /// Gives a topic the seats that it needs now, and takes from it the others. Returns how many it needs.
@@ -45,6 +46,9 @@ impl Subscriptions {
         topic.seats = stay;
         self.vacate(id, go);
         self.seat(id, &homes);
+        if self.review.asks_again() {
+            self.forget_refusals(id);
+        }
         self.ask(id);
         homes.len()
     }
@@ -67,14 +71,12 @@ impl Subscriptions {
     }
 
     /// A node has refused what it was asked with this token. Whoever waits for it gets the node's words.
-    /// `false`: nobody does, so nobody hears of it.
+    /// `false`: nobody does any more, so nobody hears of it.
     pub(crate) fn refused(&mut self, token: Token, error: &[u8]) -> bool {
         let Some(id) = self.answered(token, SeatState::Refused) else { return true };
         let waiting = std::mem::take(&mut self.topics[id].waiting);
-        for (client, place) in &waiting {
-            self.fail(*client, *place, error);
-        }
-        !waiting.is_empty()
+        // Those that have left meanwhile are told nothing.
+        waiting.into_iter().fold(false, |told, (client, place)| self.fail(client, place, error) || told)
     }
 
     /// Gives the topic a seat on each of these lines where it has none.
@@ -110,12 +112,17 @@ impl Subscriptions {
         }
     }
 
-    /// Asks the nodes that can be asked and have not been, or have refused.
+    /// Nodes that have refused the topic may be asked again.
+    pub(super) fn forget_refusals(&mut self, id: TopicId) {
+        let refused = |seat: &&mut Seat| seat.state == SeatState::Refused;
+        self.topics[id].seats.iter_mut().filter(refused).for_each(|seat| seat.state = SeatState::Unasked);
+    }
+
+    /// Asks the nodes that can be asked and have not been.
     pub(super) fn ask(&mut self, id: TopicId) {
         let topic = &mut self.topics[id];
         for seat in &mut topic.seats {
-            let is_open = matches!(seat.state, SeatState::Unasked | SeatState::Refused);
-            if is_open && self.up.contains(&seat.line) {
+            if seat.state == SeatState::Unasked && self.up.contains(&seat.line) {
                 self.last_token += 1;
                 let token = self.last_token;
                 seat.state = SeatState::Asked(token);

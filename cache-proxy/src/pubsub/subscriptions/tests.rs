@@ -294,6 +294,73 @@ fn who_leaves_is_taken_out_of_its_topics_in_pieces() {
     );
 }
 
+#[test]
+fn clients_that_are_there_get_their_channels_while_many_leave_and_those_are_not_kept_for_ever() {
+    const TOPICS: usize = 1_000;
+    const PIECE: usize = 100;
+    let all: Vec<_> = (0..TOPICS).map(|number| number.to_string()).collect();
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    let mut subscriptions = Subscriptions::default();
+    open(&mut subscriptions, line(0));
+    for (index, kind) in [(1, Kind::Channel), (2, Kind::Shard)] {
+        subscriptions.subscribe(&wish(index, 0, kind), names(&all), at_home);
+    }
+    said(&mut subscriptions);
+    subscriptions.depart(client(2));
+    subscriptions.line_down(line(0));
+    subscriptions.line_up(line(1));
+    let mut asked_at_all = 0;
+    while subscriptions.is_in_review() {
+        let left = subscriptions.departing.iter().map(|(_, topics)| topics.len()).sum::<usize>();
+        subscriptions.review(PIECE, |_, _| vec![line(1)]);
+        let asked =
+            said(&mut subscriptions).iter().filter(|(_, told, _)| told.starts_with("subscribe ")).count();
+        let seen_off = left - subscriptions.departing.iter().map(|(_, topics)| topics.len()).sum::<usize>();
+        assert!(asked >= (TOPICS - asked_at_all).min(PIECE / 2), "{asked} of {TOPICS} after {asked_at_all}");
+        assert!(seen_off >= left.min(PIECE / 2), "{seen_off} of {left}");
+        assert!(asked + seen_off <= PIECE, "a piece is a piece");
+        asked_at_all += asked;
+    }
+    assert_eq!((asked_at_all, subscriptions.topics.len()), (TOPICS, TOPICS));
+}
+
+#[test]
+fn a_refusal_that_nobody_who_is_there_hears_is_told_as_one() {
+    let mut subscriptions = Subscriptions::default();
+    open(&mut subscriptions, line(0));
+    subscriptions.subscribe(&wish(1, 0, Kind::Channel), names(&["a"]), at_home);
+    subscriptions.depart(client(1));
+    assert!(!subscriptions.refused(1, b"-NOPERM no\r\n"));
+    assert!(answered(&mut subscriptions).is_empty());
+}
+
+#[test]
+fn what_a_node_has_refused_is_asked_again_with_a_view_and_not_because_another_line_comes() {
+    let now = Line { serial: 1, ..line(0) };
+    let homes = |_: Kind, name: &[u8]| vec![if name == b"a" { now } else { line(1) }];
+    let mut subscriptions = Subscriptions::default();
+    open(&mut subscriptions, line(0));
+    for (place, name) in [(0, "a"), (1, "b")] {
+        subscriptions.subscribe(&wish(1, place, Kind::Channel), names(&[name]), at_home);
+        subscriptions.confirmed(place + 1);
+    }
+    subscriptions.line_down(line(0));
+    subscriptions.line_up(now);
+    review(&mut subscriptions, homes);
+    let (_, told, token) = said(&mut subscriptions).pop().unwrap();
+    assert_eq!(told, "subscribe a");
+    assert!(!subscriptions.refused(token, b"-NOPERM no\r\n"), "nobody waits for it");
+    subscriptions.line_up(line(1));
+    review(&mut subscriptions, homes);
+    let told = |subscriptions: &mut Subscriptions| {
+        said(subscriptions).into_iter().map(|(_, told, _)| told).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut subscriptions), ["subscribe b"]);
+    subscriptions.rehome(|_| false);
+    review(&mut subscriptions, homes);
+    assert_eq!(told(&mut subscriptions), ["subscribe a"]);
+}
+
 /// What may happen.
 #[derive(Debug, Clone)]
 enum Step {

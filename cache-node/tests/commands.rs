@@ -3,7 +3,7 @@
 use super::peer::{Client, Node, eventually};
 use cache_node::Config;
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -311,6 +311,9 @@ fn fetch(port: u64, path: &str) -> String {
 #[test]
 fn the_admin_port_takes_so_many_connections_and_who_says_nothing_gives_way() {
     const MORE: usize = 10;
+    /// The time after which one that says nothing is closed though there is room is 10 s.
+    const SOONER: Duration = Duration::from_secs(8);
+    let began = Instant::now();
     let node = Node::start(Config { admin_port: Some(0), ..Config::default() });
     let port = figure(&mut node.connect(), "admin_port");
     let connect = |_| TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).unwrap();
@@ -321,6 +324,11 @@ fn the_admin_port_takes_so_many_connections_and_who_says_nothing_gives_way() {
     for stream in &mut silent[..=MORE] {
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
+    let last = silent.last_mut().unwrap();
+    last.set_nonblocking(true).unwrap();
+    let last = last.read(&mut [0]).map_err(|error| error.kind());
+    let took = began.elapsed();
+    assert!(took < SOONER && last == Err(ErrorKind::WouldBlock), "{last:?} after {took:?}");
 }
 
 #[test]

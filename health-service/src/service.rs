@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use daemon::Listener;
 use daemon::admin::Readiness;
+use daemon::listener::{self, Listener};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -95,7 +95,7 @@ async fn serve(
         let _ = draining.send(());
     };
     let listener = Listener::new(listener, connections(daemon::open_files::limit(), members));
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
+    let serving = listener::serve(listener, router).with_graceful_shutdown(stop);
     tokio::select! {
         served = serving.into_future() => served.context("the listener failed"),
         () = drained(is_draining) => {

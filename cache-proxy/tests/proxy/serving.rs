@@ -1,8 +1,9 @@
 //! What clients get from a proxy that runs.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_proxy::{Config, Listeners, PROGRAM};
 use resp::{Limits, RequestScanner};
@@ -290,6 +291,9 @@ async fn the_admin_port_tells_what_happened() {
 #[tokio::test]
 async fn the_admin_port_takes_so_many_connections_and_who_says_nothing_gives_way() {
     const MORE: usize = 10;
+    /// The time after which one that says nothing is closed though there is room is 10 s.
+    const SOONER: Duration = Duration::from_secs(8);
+    let began = Instant::now();
     let (_nodes, addresses) = nodes(1).await;
     let proxy = Proxy::over(&addresses, &[]).await;
     let mut silent = Vec::new();
@@ -302,6 +306,9 @@ async fn the_admin_port_takes_so_many_connections_and_who_says_nothing_gives_way
     for stream in &mut silent[..=MORE] {
         assert_eq!(timeout(PATIENCE, stream.read(&mut [0])).await.unwrap().unwrap(), 0);
     }
+    let last = silent.last_mut().unwrap().try_read(&mut [0]).map_err(|error| error.kind());
+    let took = began.elapsed();
+    assert!(took < SOONER && last == Err(ErrorKind::WouldBlock), "{last:?} after {took:?}");
     proxy.stop().await;
 }
 

@@ -19,10 +19,10 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::listener::Listener;
+use crate::listener::{self, Listener};
 
 /// Most connections to an admin port at a time. A check of HAProxy, a Prometheus and some people are a dozen; and
-/// those that say nothing give way to others.
+/// those that are owed no answer give way to others.
 pub const MAX_CONNECTIONS: usize = 128;
 
 /// The media type of the OpenMetrics text that [`encode`] writes.
@@ -123,7 +123,7 @@ where
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
-    axum::serve(Listener::new(listener, MAX_CONNECTIONS), router).await
+    listener::serve(Listener::new(listener, MAX_CONNECTIONS), router).await
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {

@@ -4,6 +4,8 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -20,9 +22,13 @@ pub(super) struct BaseDir {
     _lock: File,
 }
 
-/// Files and directories that were not there, each before the directory that it is in. Dropped, it removes them.
+/// What was not there. Dropped, it removes that.
 #[derive(Debug, Default)]
-struct Made(Vec<PathBuf>);
+struct Made {
+    lock: Option<PathBuf>,
+    /// Each before the one that it is in.
+    directories: Vec<PathBuf>,
+}
 
 impl BaseDir {
     /// Creates the directory (a default one when none is given) and locks it. What is in it stays.
@@ -32,12 +38,12 @@ impl BaseDir {
     pub(super) fn lock(given: Option<&Path>) -> anyhow::Result<Self> {
         let path = given.map_or_else(default_path, |path| Ok(path.to_owned()))?;
         let mut made = Made::default();
-        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
-        made.0.extend(path.ancestors().take_while(missing).map(Path::to_owned));
+        let missing = |path: &&Path| !path.as_os_str().is_empty() && is_missing(path);
+        made.directories.extend(path.ancestors().take_while(missing).map(Path::to_owned));
         fs::create_dir_all(&path).with_context(|| trouble("create", &path))?;
         let path = path.canonicalize().with_context(|| trouble("use", &path))?;
         let file = path.join(LOCK);
-        let is_new = !file.exists();
+        let is_new = is_missing(&file);
         let is_empty =
             || fs::read_dir(&path).with_context(|| trouble("use", &path)).map(|mut all| all.next().is_none());
         let is_ours = !is_new || is_empty()?;
@@ -48,11 +54,9 @@ impl BaseDir {
         );
         let lock = File::create(&file).with_context(|| trouble("write", &file))?;
         match lock.try_lock() {
-            // Else another one has removed it, and is on its way out.
-            Ok(()) if file.exists() => {
-                if is_new {
-                    made.0.insert(0, file);
-                }
+            // Else another one has removed it, and is on its way out; a third may have made a new one.
+            Ok(()) if is_at(&lock, &file) => {
+                made.lock = is_new.then_some(file);
                 Ok(Self { path, made, _lock: lock })
             }
             Ok(()) | Err(TryLockError::WouldBlock) => {
@@ -61,7 +65,11 @@ impl BaseDir {
                     path.display()
                 )
             }
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| trouble("lock", &file)),
+            Err(TryLockError::Error(error)) => {
+                let refused = Err(error).with_context(|| trouble("lock", &file));
+                made.lock = is_new.then_some(file);
+                refused
+            }
         }
     }
 
@@ -71,7 +79,7 @@ impl BaseDir {
     /// # Errors
     /// When it cannot be written.
     pub(super) fn clear(&mut self) -> anyhow::Result<()> {
-        self.made.0.clear();
+        self.made.keep();
         let state = self.path.join("state");
         if state.exists() {
             fs::remove_dir_all(&state).with_context(|| trouble("clear", &state))?;
@@ -87,13 +95,36 @@ impl BaseDir {
     }
 }
 
+impl Made {
+    /// Leaves all of it where it is.
+    fn keep(&mut self) {
+        self.lock = None;
+        self.directories.clear();
+    }
+}
+
 impl Drop for Made {
     fn drop(&mut self) {
-        for path in &self.0 {
-            // What is not empty, or cannot be removed, stays: it does no harm.
-            let _ = if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) };
+        // What is not empty, or cannot be removed, stays: it does no harm.
+        if let Some(lock) = &self.lock {
+            let _ = fs::remove_file(lock);
+        }
+        for directory in &self.directories {
+            let _ = fs::remove_dir(directory);
         }
     }
+}
+
+/// Whether nothing has this name. A link that leads nowhere has it, and is somebody's.
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Whether this is the file that has this name now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let names = |known: io::Result<fs::Metadata>| known.map(|known| (known.dev(), known.ino())).ok();
+    let open = names(file.metadata());
+    open.is_some() && open == names(fs::metadata(path))
 }
 
 fn trouble(what: &str, path: &Path) -> String {
@@ -162,5 +193,41 @@ mod tests {
         let told = "is neither empty nor a directory of `fastcache up`; give it a --base-dir of its own";
         assert!(refused.ends_with(told), "{refused}");
         assert!(directory.path().join("state").exists());
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path().join("unmounted/fc"), &link).unwrap();
+        for path in [link.clone(), link.join("a/b")] {
+            let refused = BaseDir::lock(Some(&path)).unwrap_err().to_string();
+            assert!(refused.starts_with("cannot create "), "{refused}");
+            assert!(!is_missing(&link), "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn a_link_to_what_is_there_stays_and_what_is_made_behind_it_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let (link, mounted) = (directory.path().join("link"), directory.path().join("mounted"));
+        std::os::unix::fs::symlink(&mounted, &link).unwrap();
+        fs::create_dir(&mounted).unwrap();
+        drop(BaseDir::lock(Some(&link)).unwrap());
+        drop(BaseDir::lock(Some(&link.join("a/b"))).unwrap());
+        assert!(!is_missing(&link) && fs::read_dir(&mounted).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_name_that_another_file_has_taken_is_no_lock() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(LOCK);
+        let old = File::create(&path).unwrap();
+        assert!(is_at(&old, &path));
+        fs::remove_file(&path).unwrap();
+        assert!(!is_at(&old, &path));
+        // While the old one is open its number is not given to another.
+        let new = File::create(&path).unwrap();
+        assert!(is_at(&new, &path) && !is_at(&old, &path));
     }
 }

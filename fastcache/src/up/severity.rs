@@ -25,7 +25,11 @@ fn level(line: &str) -> Option<&str> {
         // [NOTICE]   (4711) : …
         b'[' => line[1..].split(']').next(),
         // 2026-11-20T10:00:00.000000Z  INFO target: …
-        b'0'..=b'9' => line.split_whitespace().nth(1),
+        b'0'..=b'9' => {
+            let (time, rest) = line.split_once(' ')?;
+            let is_time = time.contains('T') && time.ends_with('Z');
+            is_time.then(|| rest.split_whitespace().next())?
+        }
         _ => None,
     }
 }
@@ -56,6 +60,8 @@ mod tests {
             "thread 'main' panicked at INFO",
             "cache-node: cannot listen on 127.0.0.1:7001",
             "1 INFORMATION",
+            "2 INFO lines were lost",
+            "7T INFO x",
             "",
         ] {
             assert!(!is_routine(line), "{line}");

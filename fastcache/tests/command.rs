@@ -1,13 +1,15 @@
 //! Runs the command and reads what it says.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{OFlags, fcntl_setfl};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
 
 /// Far longer than anything here takes, on a machine that does other things as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -149,6 +151,14 @@ pub(crate) fn taken_port() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     (listener, port)
+}
+
+/// A port that nobody listens on for as long as this lives.
+pub(crate) fn silent_port() -> (OwnedFd, String) {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
+    (socket, address.port().to_string())
 }
 
 /// A connection that tells when the process at its other end has ended.

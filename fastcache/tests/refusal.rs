@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use super::command::{Up, fastcache, full_pipe, run, stderr_lines, taken_port, up_command};
+use super::command::{Up, fastcache, full_pipe, run, silent_port, stderr_lines, taken_port, up_command};
 
 #[test]
 fn every_taken_port_is_named_and_nothing_is_started() {
@@ -100,8 +100,7 @@ fn every_mistake_in_the_flags_is_told() {
 
 #[test]
 fn whoever_asks_where_nothing_runs_is_told_how_to_ask_elsewhere() {
-    let (listener, port) = taken_port();
-    drop(listener);
+    let (_kept, port) = silent_port();
     let address = format!("http://127.0.0.1:{port}");
     for (args, told) in [
         (

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// How long the workers may take, all together. A turn takes milliseconds at most, but a busy machine may not let
-/// it run at once. Below the `timeout check` of 400 ms in `haproxy.cfg`, so that HAProxy's log tells the reason
-/// and not only that no answer came.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long the workers may take, all together. A turn takes milliseconds at most, but a machine that is short of
+/// processors may not let it run for long, and HAProxy disconnects the clients of a proxy that fails three checks. Below
+/// the `timeout check` of 1 s in `haproxy.cfg`, so that HAProxy's log tells the reason and not only that no answer came.
+const PATIENCE: Duration = Duration::from_millis(750);
 
 /// Puts the question to one worker.
 #[derive(Debug)]

@@ -130,7 +130,7 @@ fn config_get_asks_the_nodes_for_what_info_does_not_tell_and_for_no_more() {
     bench.send(client, "CONFIG GET save maxclients");
     assert_eq!(bench.read(client), array(&["maxclients", "10000", "save", ""]));
     assert!(bench.sent_to_all().is_empty(), "no node is asked");
-    // All there is: both questions, one after the other.
+    // All there is: both questions, and at once.
     bench.send(client, "CONFIG GET *");
     bench.send(other, "CONFIG GET slowlog*");
     let settings = array(&["slowlog-log-slower-than", "10000", "slowlog-max-len", "128"]);
@@ -154,10 +154,30 @@ fn config_get_leaves_out_what_no_node_says() {
     let mut bench = Bench::new(2);
     let client = bench.client();
     bench.send(client, "CONFIG GET max* slowlog-max-len");
-    bench.answer("n1", "-NOPERM no\r\n");
-    bench.wait(Duration::from_millis(200));
-    assert_eq!(bench.read(client), "", "it waits for the second question");
-    bench.answer("n1", "-ERR unknown command 'CONFIG'\r\n");
+    bench.answer("n1", "-NOPERM no\r\n-ERR unknown command 'CONFIG'\r\n");
+    assert_eq!(bench.read(client), "", "it waits for the other node");
     bench.wait(Duration::from_millis(200));
     assert_eq!(bench.read(client), array(&["maxclients", "10000", "maxmemory-clients", "0"]));
+}
+
+#[test]
+fn config_get_tells_no_setting_that_one_of_the_nodes_has_not_told() {
+    let mut bench = Bench::new(2);
+    let client = bench.client();
+    let settings = array(&["notify-keyspace-events", "KEA", "slowlog-max-len", "128"]);
+    let answer = node_says("maxmemory:7\r\n") + &settings;
+    bench.send(client, "CONFIG GET maxmemory slowlog-max-len notify*");
+    bench.answer("n1", &answer);
+    bench.wait(Duration::from_millis(150));
+    assert_eq!(bench.read(client), "");
+    // Both questions were asked at once, so it waits once.
+    bench.wait(Duration::from_millis(50));
+    assert_eq!(bench.read(client), array(&["maxmemory", "7"]));
+    bench.answer("n2", &answer);
+    bench.wait(Duration::from_secs(1));
+    bench.send(client, "CONFIG GET slowlog-max-len notify*");
+    bench.answer("n1", &settings);
+    assert_eq!(bench.read(client), "");
+    bench.answer("n2", &settings);
+    assert_eq!(bench.read(client), array(&["notify-keyspace-events", "KEA", "slowlog-max-len", "256"]));
 }

@@ -114,11 +114,17 @@ impl Dispatcher {
     }
 
     fn answer_when_known(&mut self, asking: Asking) {
-        let open = asking.wants.questions().find(|question| !self.is_answered(*question));
-        let Some(question) = open else { return self.tell(&asking) };
-        match self.node_info.rounds.iter_mut().find(|round| round.question == question) {
+        let open: Vec<Question> =
+            asking.wants.questions().filter(|question| !self.is_answered(*question)).collect();
+        for question in &open {
+            if self.node_info.rounds.iter().all(|round| round.question != *question) {
+                self.ask_nodes(*question);
+            }
+        }
+        match self.node_info.rounds.iter_mut().find(|round| open.contains(&round.question)) {
             Some(round) => round.waiting.push(asking),
-            None => self.ask_nodes(question, asking),
+            // A round without a node to ask has ended at once.
+            None => self.tell(&asking),
         }
     }
 
@@ -129,7 +135,7 @@ impl Dispatcher {
         }
     }
 
-    fn ask_nodes(&mut self, question: Question, asking: Asking) {
+    fn ask_nodes(&mut self, question: Question) {
         let (number, now) = (self.node_info.number.wrapping_add(1), self.now);
         let mut wire = self.spare.take();
         match question {
@@ -152,7 +158,7 @@ impl Dispatcher {
         let missing = asked.len();
         let settings = NodeSettings::default();
         self.node_info.number = number;
-        let waiting = vec![asking];
+        let waiting = Vec::new();
         self.node_info.rounds.push(Round { number, question, began: now, asked, missing, waiting, settings });
         self.outbox.rare.push(RareWork::Watch);
         if missing == 0 {
@@ -192,15 +198,15 @@ impl Dispatcher {
     fn end_round(&mut self, number: u32) {
         let rounds = &mut self.node_info.rounds;
         let Some(place) = rounds.iter().position(|round| round.number == number) else { return };
-        let Round { question, began, waiting, mut settings, .. } = rounds.swap_remove(place);
+        let Round { question, began, asked, waiting, mut settings, .. } = rounds.swap_remove(place);
         match question {
             Question::Figures => self.figures().end_round(began, self.now),
             Question::Settings => {
-                settings.end_round(self.now);
+                settings.end_round(asked.len(), self.now);
                 *self.node_settings() = settings;
             }
         }
-        // Who wants to know more waits for the next round.
+        // Who wants to know more waits for the other round.
         waiting.into_iter().for_each(|asking| self.answer_when_known(asking));
     }
 

@@ -1,7 +1,7 @@
 //! What the nodes say of their settings in `CONFIG GET`, made one for the whole.
 //!
 //! Only what clients act upon is asked for, and what `INFO` does not tell. Each rule gives what holds for every key,
-//! whichever node serves it.
+//! whichever node serves it; so while one of the nodes that were asked has not said it, nothing is known.
 //!
 //! Pure.
 
@@ -26,6 +26,8 @@ pub(crate) const NAMES: [&str; 3] = [NOTIFY, SLOWER_THAN, MAX_LEN];
 #[derive(Debug, Default)]
 pub(crate) struct NodeSettings {
     said: Vec<OfNode>,
+    /// All that were asked have said it.
+    is_whole: bool,
     /// When a round of questions ended last.
     asked: Option<Instant>,
 }
@@ -60,14 +62,18 @@ impl NodeSettings {
         self.said.push(node);
     }
 
-    /// A round of questions has ended.
-    pub(crate) fn end_round(&mut self, now: Instant) {
+    /// A round in which so many nodes were asked has ended.
+    pub(crate) fn end_round(&mut self, nodes: usize, now: Instant) {
+        self.is_whole = self.said.len() == nodes;
         self.asked = Some(now);
     }
 
-    /// The settings by name; none while no node says anything.
+    /// The settings by name; none unless all nodes have said theirs.
     pub(crate) fn values(&self) -> Vec<(&'static str, String)> {
         let [first, ..] = self.said.as_slice() else { return Vec::new() };
+        if !self.is_whole {
+            return Vec::new();
+        }
         // Who listens for events hears of some keys and not of others where nodes differ.
         let is_same = self.said.iter().all(|node| node.notify == first.notify);
         let notify = if is_same { first.notify.clone() } else { String::new() };
@@ -96,6 +102,7 @@ mod tests {
             words.iter().for_each(|word| reply += &format!("${}\r\n{word}\r\n", word.len()));
             settings.take(reply.as_bytes());
         }
+        settings.end_round(nodes.len(), Instant::now());
         settings.values().into_iter().map(|(_, value)| value).collect()
     }
 
@@ -112,9 +119,13 @@ mod tests {
     #[test]
     fn an_error_says_nothing_and_an_answer_stands_for_a_while() {
         let (mut settings, now) = (NodeSettings::default(), Instant::now());
+        settings.take(b"*2\r\n$15\r\nslowlog-max-len\r\n$3\r\n128\r\n");
         settings.take(b"-NOPERM this user has no permissions\r\n");
         assert!(settings.values().is_empty() && !settings.stand(now));
-        settings.end_round(now);
+        settings.end_round(2, now);
+        assert!(settings.values().is_empty(), "what one of two says holds for no whole");
         assert!(settings.stand(now + STANDS_FOR / 2) && !settings.stand(now + STANDS_FOR));
+        settings.end_round(1, now);
+        assert_eq!(settings.values().len(), NAMES.len());
     }
 }

@@ -67,12 +67,14 @@ const SETTINGS: Way = (
     "What tools ask for when they connect, told as one Redis would. `maxmemory` is the sum over all nodes (0 when one of\n\
      them has no limit) and `maxmemory-policy` what they do (`mixed` when they differ): the same as in `INFO`, where they\n\
      come from, because a tool that reads both must not find two limits, and because hosted servers answer `INFO` and\n\
-     refuse `CONFIG`. `slowlog-max-len` is a sum too, as `SLOWLOG GET` shows the entries of all nodes; what takes\n\
+     refuse `CONFIG`. Like there, a node that does not answer within 200 ms adds nothing, and when none does they are\n\
+     left out. `slowlog-max-len` is a sum too, as `SLOWLOG GET` shows the entries of all nodes; what takes\n\
      `slowlog-log-slower-than` is noted wherever it runs (-1: some node notes nothing); `notify-keyspace-events` is empty\n\
-     unless all nodes notify of the same. These three are asked of the nodes, as seldom and as patiently as `INFO`. What\n\
-     no node answers is left out. All else concerns connections and is this proxy's own: `maxclients`, `timeout`,\n\
-     `client-output-buffer-limit`, `maxmemory-clients`, `proto-max-bulk-len`; `databases` is 1, `save` empty, `appendonly`\n\
-     no. `CONFIG SET` is refused: a node takes it at its own port.",
+     unless all nodes notify of the same. These three are asked of the nodes, as seldom and as patiently as `INFO`, and\n\
+     told only when all that were asked have answered: else they are left out, because what is told holds for every key.\n\
+     All else concerns connections and is this proxy's own: `maxclients`, `timeout`, `client-output-buffer-limit`,\n\
+     `maxmemory-clients`, `proto-max-bulk-len`; `databases` is 1, `save` empty, `appendonly` no. `CONFIG SET` is refused:\n\
+     a node takes it at its own port.",
 );
 const TRANSACTION: Way = (
     "Transactions",

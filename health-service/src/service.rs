@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use daemon::admin::Readiness;
-use daemon::listener::{self, Listener};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -94,8 +93,8 @@ async fn serve(
         monitor.abort();
         let _ = draining.send(());
     };
-    let listener = Listener::new(listener, connections(daemon::open_files::limit(), members));
-    let serving = listener::serve(listener, router).with_graceful_shutdown(stop);
+    let most = connections(daemon::open_files::limit(), members);
+    let serving = daemon::listener::serve(listener, most, router).with_graceful_shutdown(stop);
     tokio::select! {
         served = serving.into_future() => served.context("the listener failed"),
         () = drained(is_draining) => {

@@ -19,7 +19,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::listener::{self, Listener};
+use crate::listener;
 
 /// Most connections to an admin port at a time. A check of HAProxy, a Prometheus and some people are a dozen; and
 /// those that are owed no answer give way to others.
@@ -123,7 +123,7 @@ where
 /// # Errors
 /// When the listener fails.
 pub async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
-    listener::serve(Listener::new(listener, MAX_CONNECTIONS), router).await
+    listener::serve(listener, MAX_CONNECTIONS, router).await
 }
 
 async fn metrics(State(registry): State<Arc<Registry>>) -> impl IntoResponse {

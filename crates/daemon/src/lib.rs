@@ -3,7 +3,7 @@
 //! A process declares its settings as data ([`Program`]), and [`run_main`] does the rest of its life in
 //! the one shape all of them share: read the settings in layers, start logging, run until
 //! [`shutdown::signal`], and say in one clear line on stderr why it could not start. [`admin`] is the
-//! router with `/livez`, `/readyz` and `/metrics`, served by a [`Listener`](listener::Listener) that is bounded.
+//! router with `/livez`, `/readyz` and `/metrics`, served by a [`listener`] that is bounded.
 //!
 //! Nothing here knows of nodes, proxies or health: what only one process needs stays in that process.
 

@@ -56,9 +56,8 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Takes a listener over, for so many connections at a time.
-    #[must_use]
-    pub fn new(listener: TcpListener, connections: usize) -> Self {
+    /// Takes a listener over, for so many connections at a time. Only [`serve`] does: it marks who is owed an answer.
+    fn new(listener: TcpListener, connections: usize) -> Self {
         Self::with_limits(listener, connections, LIMITS)
     }
 

@@ -13,17 +13,20 @@ use axum::middleware::{AddExtension, Next, from_fn};
 use axum::response::Response;
 use axum::serve::{IncomingStream, Serve};
 use http_body::{Frame, SizeHint};
+use tokio::net::TcpListener;
 
 use super::Listener;
 use super::places::{Debtor, Owed};
 
-/// Serves a router to the connections of a listener, for ever.
+/// Serves a router on a listener to so many connections at a time, for ever.
 pub fn serve(
-    listener: Listener,
+    listener: TcpListener,
+    connections: usize,
     router: Router,
 ) -> Serve<Listener, IntoMakeServiceWithConnectInfo<Router, Debtor>, AddExtension<Router, ConnectInfo<Debtor>>>
 {
     let router = router.layer(from_fn(answer));
+    let listener = Listener::new(listener, connections);
     axum::serve(listener, router.into_make_service_with_connect_info::<Debtor>())
 }
 
@@ -79,7 +82,7 @@ mod tests {
     use axum::routing::{get, post};
     use futures_util::stream::unfold;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::TcpStream;
     use tokio::sync::Notify;
     use tokio::time::{sleep, timeout};
 
@@ -141,7 +144,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = Arc::new(Server::default());
-        tokio::spawn(serve(Listener::new(listener, PLACES), router(&server)).into_future());
+        tokio::spawn(serve(listener, PLACES, router(&server)).into_future());
         let mut stream = ask(address, "GET /stream HTTP/1.0\r\n\r\n").await;
         read_until(&mut stream, "0;").await;
         let mut poll = ask(address, "GET /poll HTTP/1.0\r\n\r\n").await;

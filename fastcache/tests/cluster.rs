@@ -208,7 +208,7 @@ fn it_says_how_haproxy_reads_its_file_again() {
     let line = up.stderr_line("kill -USR2 ");
     let pid: i32 = word_after(&line, "kill -USR2 ").trim_end_matches('`').parse().unwrap();
     assert!(children(&up).contains(&pid), "{line}");
-    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+    let command = told_by_kernel(pid, "cmdline");
     assert!(command.contains("haproxy\0-W\0"), "{command:?}");
 }
 
@@ -341,6 +341,19 @@ fn children(up: &Up) -> Vec<i32> {
     text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
+/// The command line or the environment of a process. HAProxy's master executes itself again once it has a worker, and in
+/// that moment has neither.
+fn told_by_kernel(pid: i32, what: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let told = fs::read(format!("/proc/{pid}/{what}")).unwrap();
+        if !told.is_empty() {
+            return String::from_utf8_lossy(&told).into_owned();
+        }
+        assert!(began.elapsed() < PATIENCE, "process {pid} has no {what}");
+    }
+}
+
 /// Whoever may read the memory of one process has not by that the secrets of all.
 #[test]
 fn every_child_has_its_own_secrets_and_no_others() {
@@ -351,10 +364,7 @@ fn every_child_has_its_own_secrets_and_no_others() {
     up.ready_line();
     let mut seen = 0;
     for child in children(&up) {
-        let read = |what: &str| {
-            String::from_utf8_lossy(&fs::read(format!("/proc/{child}/{what}")).unwrap()).into_owned()
-        };
-        let (command, environment) = (read("cmdline"), read("environ"));
+        let (command, environment) = (told_by_kernel(child, "cmdline"), told_by_kernel(child, "environ"));
         let has = |name: &&str| environment.split('\0').any(|line| line.starts_with(&format!("{name}=")));
         let found: Vec<&str> = all.into_iter().filter(has).collect();
         let is = |program: &str| command.split('\0').any(|word| word == program);

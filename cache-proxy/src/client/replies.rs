@@ -164,8 +164,14 @@ impl Replies {
     }
 
     fn entry(&mut self, place: Place) -> Option<&mut Entry> {
-        let ahead = usize::try_from(place.checked_sub(self.first)?).ok()?;
+        let ahead = self.ahead(place)?;
         self.line.get_mut(ahead)
+    }
+
+    /// Where in the line a place is; `None`: it has left it.
+    #[inline]
+    fn ahead(&self, place: Place) -> Option<usize> {
+        usize::try_from(place.checked_sub(self.first)?).ok()
     }
 
     /// Appends the early replies whose turn has come.
@@ -196,8 +202,7 @@ impl Replies {
     }
 
     fn fill_early(&mut self, place: Place, reply: &[u8], spare: &mut SpareBuffers) {
-        let ahead = place.checked_sub(self.first).and_then(|ahead| usize::try_from(ahead).ok());
-        let Some(entry) = ahead.and_then(|ahead| self.line.get_mut(ahead)) else { return };
+        let Some(entry) = self.ahead(place).and_then(|ahead| self.line.get_mut(ahead)) else { return };
         match entry {
             Entry::Waiting => *entry = Entry::Early(self.early.keep(reply, spare)),
             Entry::Muted => *entry = Entry::Early(Kept::default()),
